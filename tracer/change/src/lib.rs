@@ -1,1 +1,21 @@
-//! What each part is.
+//! The change model: what one change is, who made it, and what can be asked about changes.
+//! Depends on serde only, because tracer and collector share it; storage and transport live elsewhere.
+
+mod actor;
+mod change;
+mod fact;
+mod gap;
+mod query;
+mod subject;
+mod text;
+mod time;
+pub mod wire;
+
+pub use actor::{Actor, Ancestor, Container, Process, Session, SessionKind, User};
+pub use change::{Certainty, Change, Note, Op, RenamedFrom};
+pub use fact::{ContentState, FactValue, FileState, FileType};
+pub use gap::{Gap, GapReason};
+pub use query::{Author, ChangeQuery};
+pub use subject::{Kind, ParseSubjectError, Subject};
+pub use text::Text;
+pub use time::{ParseTimestampError, Timestamp};

@@ -1,0 +1,197 @@
+//! Bodies of the HTTP API: what the daemon answers and the command line reads.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Change, Gap, Session, Subject, Timestamp, User};
+
+/// One page of a listing.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Page<T> {
+    /// The items, newest first.
+    pub items: Vec<T>,
+    /// What to pass as `cursor` for the next page; none on the last one.
+    pub next: Option<String>,
+}
+
+/// Answers *who changed this*.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WhoBody {
+    /// What was asked for.
+    pub subject: Subject,
+    /// The newest changes first, each with its diff.
+    pub changes: Vec<ChangeWithDiff>,
+    /// Gaps that overlap the time since the newest change (or any time, where there is none).
+    pub gaps: Vec<Gap>,
+    /// Since when the subject has been watched; none where it is outside the watched trees.
+    pub watched_since: Option<Timestamp>,
+}
+
+/// One change with what it did to the content.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChangeWithDiff {
+    /// The change, in full.
+    #[serde(flatten)]
+    pub change: Change,
+    /// A unified diff of the content; none where there is none to show.
+    pub diff: Option<String>,
+}
+
+/// The difference of a subject between two moments.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DiffBody {
+    /// What was asked for.
+    pub subject: Subject,
+    /// The older moment.
+    pub since: Timestamp,
+    /// The newer moment.
+    pub until: Timestamp,
+    /// A unified diff of the content; none where the contents are the same or cannot be shown.
+    pub diff: Option<String>,
+    /// Why there is no diff, in words.
+    pub why_not: Option<String>,
+    /// Numbers of the changes in between, oldest first.
+    pub changes: Vec<u64>,
+}
+
+/// Names for each line of a file the change that brought it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BlameBody {
+    /// What was asked for.
+    pub subject: Subject,
+    /// The lines in order.
+    pub lines: Vec<BlameLine>,
+}
+
+/// One line and where it comes from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BlameLine {
+    /// Number of the line, from 1.
+    pub line: u32,
+    /// The line without its end; bytes that are not UTF-8 are replaced.
+    pub text: String,
+    /// The change that brought it; none where it was there before tracing began.
+    pub seq: Option<u64>,
+    /// When that change happened.
+    pub time: Option<Timestamp>,
+    /// Who made it: the login user, or else the effective user; none for a late change.
+    pub user: Option<User>,
+}
+
+/// A session with what is known of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SessionBody {
+    /// The session.
+    #[serde(flatten)]
+    pub session: Session,
+    /// Who logged in.
+    pub user: Option<User>,
+    /// When the first process of it was seen.
+    pub start: Timestamp,
+    /// When the last process of it ended; none while it lasts or where that was not seen.
+    pub end: Option<Timestamp>,
+    /// How many changes it made.
+    pub changes: u64,
+}
+
+/// A session's recap: what was run in it and what that changed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RecapBody {
+    /// The session.
+    pub session: SessionBody,
+    /// The commands that changed something, oldest first.
+    pub commands: Vec<RecapCommand>,
+}
+
+/// One command of a session and the changes that it and its descendants made.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RecapCommand {
+    /// When it made its first change.
+    pub time: Timestamp,
+    /// The command line, with secrets masked.
+    pub argv: Vec<String>,
+    /// Numbers of the changes, oldest first.
+    pub changes: Vec<u64>,
+    /// The subjects changed, in the same order.
+    pub subjects: Vec<Subject>,
+}
+
+/// How the daemon is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StatusBody {
+    /// The daemon's version.
+    pub version: String,
+    /// The host's machine id.
+    pub host: String,
+    /// The host's name.
+    pub hostname: String,
+    /// The daemon's process id.
+    pub pid: u32,
+    /// When the daemon started.
+    pub started: Timestamp,
+    /// How it sees file changes: `trampolines` or `fanotify`.
+    pub mode: String,
+    /// Number of the newest change.
+    pub last_seq: u64,
+    /// Since when the record has no gap; none while a gap is open.
+    pub complete_since: Option<Timestamp>,
+    /// Counters since the daemon started.
+    pub counters: Counters,
+    /// Size of the store in bytes.
+    pub store_bytes: u64,
+    /// Resident memory of the daemon in bytes.
+    pub resident_bytes: u64,
+    /// Trees that are watched.
+    pub watched: Vec<String>,
+    /// What `tracer doctor` shows.
+    pub doctor: Vec<CheckBody>,
+}
+
+/// Counts since the daemon started.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counters {
+    /// Records read from the kernel.
+    pub records: u64,
+    /// Records about files in watched trees.
+    pub file_records: u64,
+    /// Records lost before they could be read.
+    pub lost: u64,
+    /// Changes written to the store.
+    pub changes: u64,
+}
+
+/// One thing that `tracer doctor` looked at.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CheckBody {
+    /// What was looked at, like a probe's name.
+    pub name: String,
+    /// How it stands.
+    pub state: CheckState,
+    /// What that means, and what to do.
+    pub detail: String,
+}
+
+/// How a checked thing stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum CheckState {
+    /// As it should be.
+    Ok,
+    /// Works in part: something is not seen.
+    Degraded,
+    /// Does not work.
+    Missing,
+}
+
+/// An error, as `application/problem+json` (RFC 9457).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Problem {
+    /// A word for the sort of problem, as a relative reference.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// The HTTP status code.
+    pub status: u16,
+    /// What is wrong, in a few words.
+    pub title: String,
+    /// What was tried, on what, and what to do.
+    pub detail: String,
+}
