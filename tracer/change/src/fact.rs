@@ -81,10 +81,6 @@ pub enum FileType {
 
 impl FileType {
     /// Whether it is a regular file.
-    #[expect(
-        clippy::trivially_copy_pass_by_ref,
-        reason = "serde's skip_serializing_if passes a reference"
-    )]
     pub fn is_regular(&self) -> bool {
         *self == Self::Regular
     }
@@ -122,10 +118,6 @@ pub enum ContentState {
 
 impl ContentState {
     /// Whether the bytes are in the store.
-    #[expect(
-        clippy::trivially_copy_pass_by_ref,
-        reason = "serde's skip_serializing_if passes a reference"
-    )]
     pub fn is_kept(&self) -> bool {
         *self == Self::Kept
     }

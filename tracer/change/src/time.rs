@@ -34,6 +34,7 @@ impl Timestamp {
     }
 
     /// The moment `nanos` later (earlier where negative), saturating at the ends.
+    #[must_use]
     pub const fn plus_nanos(self, nanos: i64) -> Self {
         Self(self.0.saturating_add(nanos))
     }
@@ -100,9 +101,8 @@ fn parse(text: &str) -> Option<Timestamp> {
     };
     let days = days_from_civil(year, month, day);
     let seconds = days * SECONDS_PER_DAY + hour * 3600 + minute * 60 + second;
-    Some(Timestamp(
-        seconds.checked_mul(NANOS_PER_SECOND)?.checked_add(nanos)?,
-    ))
+    let total = i128::from(seconds) * i128::from(NANOS_PER_SECOND) + i128::from(nanos);
+    i64::try_from(total).ok().map(Timestamp)
 }
 
 fn number(digits: &str) -> Option<i64> {
@@ -165,12 +165,10 @@ mod tests {
             1_795_269_731_123_456_789,
             -62_135_596_800,
             i64::MAX,
-            i64::MIN + 1,
+            i64::MIN,
         ] {
             let time = Timestamp::from_nanos(nanos);
-            if time.to_string().starts_with(|c: char| c.is_ascii_digit()) {
-                assert_eq!(time.to_string().parse(), Ok(time), "{time}");
-            }
+            assert_eq!(time.to_string().parse(), Ok(time), "{time}");
         }
     }
 
