@@ -1,1 +1,2 @@
-//! x
+//! The daemon and command line of one host.
+pub mod observed;

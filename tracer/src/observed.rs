@@ -1,0 +1,227 @@
+//! What a way of watching tells the daemon, the same for all ways: the joint between the kernel's
+//! side (`decode`, `fanotify`) and everything that follows (`assemble`, `enrich`).
+
+use change::{Text, Timestamp};
+
+/// Tells of one thing that was seen to happen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Observation {
+    /// When it happened.
+    pub time: Timestamp,
+    /// Who did it.
+    pub who: Who,
+    /// What it was.
+    pub event: Event,
+}
+
+/// Says who did something, as exactly as the way of watching can.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Who {
+    /// The task as it was at that very moment.
+    Task(Task),
+    /// Only a process id, still to be looked up: all that fanotify tells.
+    Pid(u32),
+}
+
+impl Who {
+    /// The process id (thread group id) as the host sees it.
+    pub fn pid(&self) -> u32 {
+        match self {
+            Self::Task(task) => task.process.pid,
+            Self::Pid(pid) => *pid,
+        }
+    }
+}
+
+/// Names a process for good: ids are reused, an id with its start is not.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ProcessId {
+    /// Thread group id as the host sees it.
+    pub pid: u32,
+    /// When the group's leader started, in nanoseconds of `CLOCK_BOOTTIME`. Read from `/proc` it
+    /// is only exact to [`ProcessId::TICK_NS`]; compare with [`ProcessId::same`].
+    pub start_ns: u64,
+}
+
+impl ProcessId {
+    /// The grain of the start time in `/proc/PID/stat` (`USER_HZ` is 100 on every port of Linux
+    /// that we run on).
+    pub const TICK_NS: u64 = 10_000_000;
+
+    /// Whether both name the same process, whichever of them was read from `/proc`.
+    pub fn same(self, other: Self) -> bool {
+        self.pid == other.pid && self.start_ns / Self::TICK_NS == other.start_ns / Self::TICK_NS
+    }
+}
+
+/// Describes a task as the kernel saw it at one moment.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Task {
+    /// The process.
+    pub process: ProcessId,
+    /// The thread.
+    pub tid: u32,
+    /// The process that is its parent at this moment.
+    pub parent: u32,
+    /// Real user id.
+    pub uid: u32,
+    /// Effective user id.
+    pub euid: u32,
+    /// The user who logged in (`loginuid`); none where no login is behind it.
+    pub login_uid: Option<u32>,
+    /// The audit session id; none where no login is behind it.
+    pub audit_session: Option<u32>,
+    /// The POSIX session: the process id of its leader.
+    pub posix_session: u32,
+    /// The controlling terminal as the kernel names it, like `pts0` or `tty1`.
+    pub tty: Option<String>,
+    /// The id of its cgroup in the unified hierarchy, which is the inode number of its folder.
+    pub cgroup: u64,
+    /// Inode number of its mount namespace.
+    pub mount_ns: u32,
+    /// Inode number of its pid namespace.
+    pub pid_ns: u32,
+}
+
+/// Says what happened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// The process made a child.
+    Fork {
+        /// The new process.
+        child: ProcessId,
+    },
+    /// The process runs a program from now on.
+    Exec(Program),
+    /// The process ended.
+    Exit {
+        /// The status as `wait(2)` gives it.
+        status: i32,
+    },
+    /// Something happened to a file in a watched tree.
+    File(FileEvent),
+    /// A sysctl was written.
+    Sysctl {
+        /// Its dotted name.
+        name: String,
+        /// The value before.
+        before: String,
+        /// What was written.
+        after: String,
+    },
+}
+
+/// Describes the program that a process runs.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Program {
+    /// Path of the executable; of the interpreter for a script.
+    pub exe: Option<Text>,
+    /// The command line.
+    pub argv: Vec<Text>,
+    /// Whether the command line was longer than what a record holds.
+    pub argv_truncated: bool,
+    /// The working directory at that moment.
+    pub cwd: Option<Text>,
+}
+
+/// Describes what happened to a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FileEvent {
+    /// What was done.
+    pub action: Action,
+    /// The file's absolute path under its watched tree, as the host names it, after the action.
+    pub path: Text,
+    /// The file as the kernel saw it at that moment; none where the way of watching does not tell.
+    pub inode: Option<Inode>,
+}
+
+/// Says what was done to a file. Only what succeeded is told, but for [`Action::Creating`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// An open is about to create it; whether that succeeds is not known yet.
+    Creating,
+    /// It was created, not by an open: a directory, a device, a pipe, a file by `mknod`.
+    Created,
+    /// Its content changed through this process: the kernel moved its times on. Told at most once
+    /// a clock tick for each file, while it is still open.
+    Dirtied,
+    /// A description that was open for writing was closed for the last time.
+    Closed {
+        /// Whether the same description had created the file.
+        created: bool,
+    },
+    /// The process ended while it held a description open for writing that others still hold.
+    Released {
+        /// Bytes that the process wrote in its life, to any file.
+        written_bytes: u64,
+    },
+    /// Attributes were set.
+    Attributes {
+        /// The size was set, as by `truncate`.
+        size: bool,
+        /// The permission bits were set.
+        mode: bool,
+        /// Owner or group were set.
+        owner: bool,
+    },
+    /// An extended attribute was set or removed.
+    Xattr {
+        /// The attribute's name.
+        name: String,
+    },
+    /// It is a new symbolic link.
+    Symlinked {
+        /// Where it points.
+        target: Text,
+    },
+    /// It is a new name of a file.
+    Linked {
+        /// The name that was given to the call; none where that could not be told.
+        existing: Option<Text>,
+    },
+    /// It is gone: a name was removed.
+    Deleted,
+    /// It was renamed to `path`, or swapped with it.
+    Renamed {
+        /// The name before. At least one of both names is in a watched tree.
+        from: Name,
+        /// Whether `path` itself is in a watched tree.
+        into_watched: bool,
+        /// Whether the two names were swapped.
+        exchanged: bool,
+        /// The file that `path` named before and that is replaced now.
+        replaced: Option<Inode>,
+    },
+}
+
+/// Names a file that may lie outside the watched trees.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Name {
+    /// The absolute path as well as it is known.
+    pub path: Text,
+    /// Whether it is in a watched tree.
+    pub watched: bool,
+}
+
+/// Describes an inode as the kernel saw it at one moment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Inode {
+    /// The device as `stat(2)` gives it.
+    pub dev: u64,
+    /// The inode number.
+    pub number: u64,
+    /// Type and permission bits as in `st_mode`.
+    pub mode: u32,
+    /// How many names it has.
+    pub links: u32,
+    /// Numeric owner as the host sees it.
+    pub uid: u32,
+    /// Numeric group as the host sees it.
+    pub gid: u32,
+    /// Size in bytes.
+    pub size: u64,
+    /// Change time in nanoseconds since the epoch.
+    pub ctime_ns: i64,
+    /// Time of the last change of its content, likewise.
+    pub mtime_ns: i64,
+}
