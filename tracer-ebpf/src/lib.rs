@@ -1,1 +1,18 @@
-//! x
+//! What the kernel half and the daemon share: records, map contents and field offsets.
+//! The programs themselves are the binary of this package, compiled for bpf only.
+#![no_std]
+
+mod config;
+mod offsets;
+mod record;
+
+pub use config::{
+    BLOOM_WORDS, PENDING_ENTRIES, Probe, RING_BYTES, ROOTS_ENTRIES, RootKey, RootValue, Settings,
+    bloom_bit,
+};
+pub use offsets::{ABSENT, Offsets};
+pub use record::{
+    ARGV_BYTES, DoneRecord, ExecRecord, ExitRecord, FileRecord, ForkRecord, Header, InodeRecord,
+    MAX_DEPTH, NAMES_BYTES, PathFlags, PathRecord, RecordKind, RenameRecord, SysctlRecord,
+    XATTR_NAME_BYTES,
+};

@@ -1,2 +1,4 @@
 //! The daemon and command line of one host.
 pub mod observed;
+pub mod decode;
+pub mod probes;

@@ -133,6 +133,12 @@ pub struct FileEvent {
     pub path: Text,
     /// The file as the kernel saw it at that moment; none where the way of watching does not tell.
     pub inode: Option<Inode>,
+    /// Whether the file had no name in its directory (any more) at that moment: it had been
+    /// removed, or was opened with `O_TMPFILE`. The path is then what it was, or a stand-in.
+    pub unnamed: bool,
+    /// A number that is the open description's own while it is open, where there is one: processes
+    /// that share a description write as one.
+    pub description: Option<u64>,
 }
 
 /// Says what was done to a file. Only what succeeded is told, but for [`Action::Creating`].

@@ -1,0 +1,111 @@
+//! What all probes share: the header, the inode, and whether a change is to be recorded.
+//!
+//! The design in one paragraph: nothing sits on the write path. A change of content is told by
+//! what follows it: the kernel moves the file's times on, at most once a clock tick (`dirtied`),
+//! and the description is closed for the last time (`close`). Both run in the writer's context.
+//! Every other change is told by the function that carries it out, with its result.
+
+mod file;
+mod names;
+mod process;
+mod sysctl;
+
+use tracer_ebpf::{Header, InodeRecord, Probe, RecordKind, Settings};
+
+use crate::maps;
+use crate::path::{self, Place};
+use crate::read::{self, CurrentTask, Memory, Probed};
+
+/// Index of a session's id among a process's ids (`enum pid_type`, unchanged since 4.19).
+const PIDTYPE_SID: usize = 3;
+
+/// The watched place of a directory entry, unless the daemon itself is at work.
+#[inline(always)]
+fn recorded<M: Memory>(settings: &Settings, entry: M) -> Option<Place> {
+    let place = path::watched(settings, entry)?;
+    (read::pid_and_tid().0 != settings.ignored_pid).then_some(place)
+}
+
+/// Fills in a header from the current task; tells the time it put there.
+#[inline(always)]
+fn fill_header(header: &mut Header, kind: RecordKind) -> u64 {
+    let task = CurrentTask::get();
+    let cred = task.object(|o| &o.task_cred);
+    let nsproxy = task.object(|o| &o.task_nsproxy);
+    let leader = task.object(|o| &o.task_group_leader);
+    (header.pid, header.tid) = read::pid_and_tid();
+    header.time_ns = read::now_ns();
+    header.start_ns = leader.u64(|o| &o.task_start_boottime);
+    header.cgroup = read::cgroup_id();
+    header.kind = kind;
+    header.parent = task.object(|o| &o.task_real_parent).u32(|o| &o.task_tgid);
+    header.uid = cred.u32(|o| &o.cred_uid);
+    header.euid = cred.u32(|o| &o.cred_euid);
+    header.login_uid = task.u32(|o| &o.task_login_uid);
+    header.audit_session = task.u32(|o| &o.task_session_id);
+    header.mount_ns = nsproxy.object(|o| &o.nsproxy_mnt_ns).u32(|o| &o.mnt_ns_inum);
+    header.pid_ns = nsproxy.object(|o| &o.nsproxy_pid_ns).u32(|o| &o.pid_ns_inum);
+    header.reserved = 0;
+    fill_terminal(header, task.object(|o| &o.task_signal).address());
+    header.time_ns
+}
+
+/// Fills in the POSIX session and the terminal, which lie in arrays that the verifier does not
+/// follow by type.
+#[inline(always)]
+fn fill_terminal(header: &mut Header, signal: *const u8) {
+    let signal = Probed::new(signal);
+    let ids = signal.at(|o| &o.signal_pids).address();
+    let session = Probed::new(Probed::load::<u64>(ids.wrapping_add(PIDTYPE_SID * 8)) as *const u8);
+    // The first of `numbers` is the id in the host's namespace.
+    header.posix_session = session.u32(|o| &o.pid_numbers);
+    header.tty = [0; 16];
+    let tty = signal.object(|o| &o.signal_tty);
+    if !tty.is_null() {
+        let name = tty.at(|o| &o.tty_name).address();
+        read::copy_kernel_string(header.tty.as_mut_ptr(), 16, name);
+    }
+}
+
+/// Fills in an inode, zeros for none.
+#[inline(always)]
+fn fill_inode<M: Memory>(record: &mut InodeRecord, inode: M) {
+    if inode.is_null() {
+        *record = InodeRecord {
+            number: 0,
+            size: 0,
+            ctime_sec: 0,
+            mtime_sec: 0,
+            ctime_nsec: 0,
+            mtime_nsec: 0,
+            dev: 0,
+            mode: 0,
+            links: 0,
+            uid: 0,
+            gid: 0,
+            generation: 0,
+        };
+        return;
+    }
+    record.number = inode.u64(|o| &o.inode_number);
+    record.size = inode.u64(|o| &o.inode_size);
+    record.ctime_sec = inode.u64(|o| &o.inode_ctime_sec) as i64;
+    record.mtime_sec = inode.u64(|o| &o.inode_mtime_sec) as i64;
+    record.ctime_nsec = inode.u32(|o| &o.inode_ctime_nsec);
+    record.mtime_nsec = inode.u32(|o| &o.inode_mtime_nsec);
+    record.dev = inode.object(|o| &o.inode_sb).u32(|o| &o.sb_dev);
+    record.mode = u32::from(inode.u16(|o| &o.inode_mode));
+    record.links = inode.u32(|o| &o.inode_links);
+    record.uid = inode.u32(|o| &o.inode_uid);
+    record.gid = inode.u32(|o| &o.inode_gid);
+    record.generation = inode.u32(|o| &o.inode_generation);
+}
+
+/// Ends an entry point: a probe that could not get its own memory has lost a record.
+#[inline(always)]
+fn finish(done: Option<()>, probe: Probe) -> u32 {
+    if done.is_none() {
+        maps::count_lost(probe);
+    }
+    0
+}

@@ -1,0 +1,333 @@
+//! From a record's bytes to an observation; the only file that knows both.
+//! Announced attempts wait here for their outcome, so that only what succeeded is told.
+
+use std::collections::HashMap;
+
+use change::{Text, Timestamp};
+use tracer_ebpf::{
+    DoneRecord, ExecRecord, ExitRecord, FileRecord, ForkRecord, Header, InodeRecord, PathFlags,
+    PathRecord, RecordKind, RenameRecord, SysctlRecord,
+};
+use zerocopy::{FromBytes, Immutable, KnownLayout};
+
+use crate::observed::{
+    Action, Event, FileEvent, Inode, Name, Observation, ProcessId, Program, Task, Who,
+};
+
+/// Says why a record cannot be understood.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// It ends before it should.
+    #[error("a record of kind {kind} is cut short: {len} bytes")]
+    CutShort {
+        /// Its kind, 0 where not even that is there.
+        kind: u32,
+        /// Its length in bytes.
+        len: usize,
+    },
+    /// It is of a kind that does not exist.
+    #[error("a record is of the unknown kind {0}")]
+    UnknownKind(u32),
+    /// It names a root that is not watched (any more).
+    #[error("a record names the unknown root {0}")]
+    UnknownRoot(u32),
+    /// Its path is deeper or longer than a record holds.
+    #[error("a path under `{0}` is deeper than 64 names or longer than 4096 bytes")]
+    PathTooLong(Text),
+}
+
+/// What the numbers in records stand for.
+pub trait Places {
+    /// The path of a watched root.
+    fn root(&self, id: u32) -> Option<Text>;
+    /// Where a mount of the host's namespace is mounted.
+    fn mount(&self, id: u32) -> Option<Text>;
+    /// Where a device is mounted, best guess; as in `stat(2)`.
+    fn device(&self, dev: u64) -> Option<Text>;
+}
+
+/// How many attempts may wait at once; beyond, the kernel has lost outcomes.
+const MAX_WAITING: usize = 8192;
+
+/// The bit of `i_ctime_nsec` that is the kernel's own from 6.13 on: `I_CTIME_QUERIED`,
+/// include/linux/fs.h of 6.13.
+const CTIME_QUERIED: u32 = 1 << 31;
+
+// `ia_valid` of include/linux/fs.h, unchanged from 5.10 to 7.3.
+const ATTR_MODE: u64 = 1;
+const ATTR_UID: u64 = 1 << 1;
+const ATTR_GID: u64 = 1 << 2;
+const ATTR_SIZE: u64 = 1 << 3;
+
+/// `RENAME_EXCHANGE` of renameat2(2).
+const RENAME_EXCHANGE: u32 = 2;
+
+/// Turns records into observations.
+#[derive(Default)]
+pub struct Decoder {
+    waiting: HashMap<(u32, u64), Observation>,
+    /// How many outcomes never came.
+    abandoned: u64,
+}
+
+impl Decoder {
+    /// Decodes one record. None where it is only a part of something: an attempt whose outcome
+    /// is not known yet, or one that failed.
+    pub fn decode(
+        &mut self,
+        record: &[u8],
+        boot: Timestamp,
+        places: &dyn Places,
+    ) -> Result<Option<Observation>, Error> {
+        let (header, _) = take::<Header>(record, RecordKind(0))?;
+        let kind = header.kind;
+        let event = match kind {
+            RecordKind::DONE => return self.outcome(record),
+            RecordKind::FORK => fork(record)?,
+            RecordKind::EXEC => exec(record, places)?,
+            RecordKind::EXIT => {
+                let (ExitRecord { status, .. }, _) = take(record, kind)?;
+                Event::Exit { status }
+            }
+            RecordKind::RENAMING => rename(record, places)?,
+            RecordKind::SYSCTL => sysctl(record)?,
+            RecordKind(4..=15) => file(record, places)?,
+            RecordKind(unknown) => return Err(Error::UnknownKind(unknown)),
+        };
+        let time = boot.plus_nanos(i64::try_from(header.time_ns).unwrap_or(i64::MAX));
+        let observation = Observation { time, who: Who::Task(task(&header)), event };
+        match attempt(record, kind)? {
+            Some(id) => {
+                self.wait((header.tid, id), observation);
+                Ok(None)
+            }
+            None => Ok(Some(observation)),
+        }
+    }
+
+    /// How many attempts were announced whose outcome never came.
+    pub fn abandoned(&self) -> u64 {
+        self.abandoned
+    }
+
+    fn wait(&mut self, key: (u32, u64), observation: Observation) {
+        if self.waiting.len() >= MAX_WAITING {
+            self.abandoned += self.waiting.len() as u64;
+            self.waiting.clear();
+        }
+        if self.waiting.insert(key, observation).is_some() {
+            self.abandoned += 1;
+        }
+    }
+
+    fn outcome(&mut self, record: &[u8]) -> Result<Option<Observation>, Error> {
+        let (DoneRecord { header, attempt, result, .. }, _) = take(record, RecordKind::DONE)?;
+        let observation = self.waiting.remove(&(header.tid, attempt));
+        Ok(observation.filter(|_| result == 0))
+    }
+}
+
+/// The attempt that a record announces.
+fn attempt(record: &[u8], kind: RecordKind) -> Result<Option<u64>, Error> {
+    Ok(match kind {
+        RecordKind::REMOVING => Some(take::<FileRecord>(record, kind)?.0.detail),
+        RecordKind::RENAMING => Some(take::<RenameRecord>(record, kind)?.0.attempt),
+        _ => None,
+    })
+}
+
+fn take<T: FromBytes + KnownLayout + Immutable>(
+    bytes: &[u8],
+    kind: RecordKind,
+) -> Result<(T, &[u8]), Error> {
+    let short = |_| Error::CutShort { kind: kind.0, len: bytes.len() };
+    T::read_from_prefix(bytes).map_err(short)
+}
+
+/// Splits off the first `len` bytes.
+fn split(bytes: &[u8], len: u32, kind: RecordKind) -> Result<(&[u8], &[u8]), Error> {
+    let short = || Error::CutShort { kind: kind.0, len: bytes.len() };
+    bytes.split_at_checked(len as usize).ok_or_else(short)
+}
+
+fn task(header: &Header) -> Task {
+    let some = |id: u32| (id != u32::MAX).then_some(id);
+    let tty = header.tty.split(|byte| *byte == 0).next().unwrap_or_default();
+    Task {
+        process: ProcessId { pid: header.pid, start_ns: header.start_ns },
+        tid: header.tid,
+        parent: header.parent,
+        uid: header.uid,
+        euid: header.euid,
+        login_uid: some(header.login_uid),
+        audit_session: some(header.audit_session),
+        posix_session: header.posix_session,
+        tty: (!tty.is_empty()).then(|| String::from_utf8_lossy(tty).into_owned()),
+        cgroup: header.cgroup,
+        mount_ns: header.mount_ns,
+        pid_ns: header.pid_ns,
+    }
+}
+
+fn fork(record: &[u8]) -> Result<Event, Error> {
+    let (ForkRecord { child_start_ns, child, .. }, _) = take(record, RecordKind::FORK)?;
+    Ok(Event::Fork { child: ProcessId { pid: child, start_ns: child_start_ns } })
+}
+
+fn exec(record: &[u8], places: &dyn Places) -> Result<Event, Error> {
+    let kind = RecordKind::EXEC;
+    let (ExecRecord { exe, cwd, argv_len, argv_bytes, .. }, rest) = take(record, kind)?;
+    let (exe_names, rest) = split(rest, exe.names_len, kind)?;
+    let (cwd_names, rest) = split(rest, cwd.names_len, kind)?;
+    let (argv, _) = split(rest, argv_len, kind)?;
+    let path = |names: &[u8], record: PathRecord| {
+        let top = places.mount(record.place)?;
+        (record.flags.0 & PathFlags::CUT == 0).then(|| join(&top, names))
+    };
+    let truncated = argv_len < argv_bytes;
+    let argv = if truncated { argv } else { argv.strip_suffix(b"\0").unwrap_or(argv) };
+    let argv = argv.split(|byte| *byte == 0).map(Text::from);
+    Ok(Event::Exec(Program {
+        exe: path(exe_names, exe),
+        argv: if argv_bytes == 0 { Vec::new() } else { argv.collect() },
+        argv_truncated: truncated,
+        cwd: path(cwd_names, cwd),
+    }))
+}
+
+fn sysctl(record: &[u8]) -> Result<Event, Error> {
+    let kind = RecordKind::SYSCTL;
+    let (SysctlRecord { name_len, before_len, after_len, .. }, rest) = take(record, kind)?;
+    let (name, rest) = split(rest, name_len, kind)?;
+    let (before, rest) = split(rest, before_len, kind)?;
+    let (after, _) = split(rest, after_len, kind)?;
+    let value = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim_end_matches(['\n', '\0']).to_owned();
+    // A dot inside a name is written `/` by sysctl(8), and the slashes between names become dots.
+    let swap = |c| match c {
+        '/' => '.',
+        '.' => '/',
+        c => c,
+    };
+    Ok(Event::Sysctl {
+        name: value(name).chars().map(swap).collect(),
+        before: value(before),
+        after: value(after),
+    })
+}
+
+fn file(record: &[u8], places: &dyn Places) -> Result<Event, Error> {
+    let (FileRecord { header, inode, path, detail, description, extra_len, extra_root }, rest) =
+        take(record, RecordKind(0))?;
+    let kind = header.kind;
+    let (names, rest) = split(rest, path.names_len, kind)?;
+    let (extra, _) = split(rest, extra_len, kind)?;
+    let unnamed = path.flags.0 & PathFlags::UNNAMED != 0;
+    let path = watched_path(names, path, places)?;
+    let action = match kind {
+        RecordKind::CLOSED => Action::Closed { created: detail != 0 },
+        RecordKind::DIRTIED => Action::Dirtied,
+        RecordKind::RELEASED => Action::Released { written_bytes: detail },
+        RecordKind::CREATING => Action::Creating,
+        RecordKind::CREATED => Action::Created,
+        RecordKind::SYMLINKED => Action::Symlinked { target: extra.into() },
+        RecordKind::LINKED => Action::Linked {
+            existing: match extra_root {
+                0 => places.device(device(inode.dev)).map(|top| join(&top, extra)),
+                id => places.root(id).map(|root| join(&root, extra)),
+            },
+        },
+        RecordKind::REMOVING => Action::Deleted,
+        RecordKind::ATTRIBUTES => Action::Attributes {
+            size: detail & ATTR_SIZE != 0,
+            mode: detail & ATTR_MODE != 0,
+            owner: detail & (ATTR_UID | ATTR_GID) != 0,
+        },
+        RecordKind::XATTR => Action::Xattr { name: attribute(detail, extra) },
+        RecordKind(unknown) => return Err(Error::UnknownKind(unknown)),
+    };
+    let unnamed = unnamed && !matches!(kind, RecordKind::CREATING | RecordKind::REMOVING);
+    let description = (description != 0).then_some(description);
+    Ok(Event::File(FileEvent { action, path, inode: inode_seen(&inode), unnamed, description }))
+}
+
+/// The name of the attribute that changed; access control lists are told by number.
+fn attribute(detail: u64, name: &[u8]) -> String {
+    match detail {
+        1 => "system.posix_acl_access".to_owned(),
+        2 => "system.posix_acl_default".to_owned(),
+        _ => String::from_utf8_lossy(name).into_owned(),
+    }
+}
+
+fn rename(record: &[u8], places: &dyn Places) -> Result<Event, Error> {
+    let kind = RecordKind::RENAMING;
+    let (RenameRecord { inode, replaced, from, to, flags, .. }, rest) = take(record, kind)?;
+    let (from_names, rest) = split(rest, from.names_len, kind)?;
+    let (to_names, _) = split(rest, to.names_len, kind)?;
+    let from = name(from_names, from, places)?;
+    let to = name(to_names, to, places)?;
+    let action = Action::Renamed {
+        from,
+        into_watched: to.watched,
+        exchanged: flags & RENAME_EXCHANGE != 0,
+        replaced: inode_seen(&replaced),
+    };
+    let inode = inode_seen(&inode);
+    let path = to.path;
+    Ok(Event::File(FileEvent { action, path, inode, unnamed: false, description: None }))
+}
+
+fn name(names: &[u8], record: PathRecord, places: &dyn Places) -> Result<Name, Error> {
+    if record.root != 0 {
+        return Ok(Name { path: watched_path(names, record, places)?, watched: true });
+    }
+    let top = places.device(device(record.place)).unwrap_or_else(|| "/".into());
+    Ok(Name { path: join(&top, names), watched: false })
+}
+
+fn watched_path(names: &[u8], record: PathRecord, places: &dyn Places) -> Result<Text, Error> {
+    let root = places.root(record.root).ok_or(Error::UnknownRoot(record.root))?;
+    if record.flags.0 & PathFlags::CUT != 0 {
+        return Err(Error::PathTooLong(root));
+    }
+    Ok(join(&root, names))
+}
+
+/// Puts the names, which come from the leaf upwards with their lengths in front, below `top`.
+fn join(top: &Text, names: &[u8]) -> Text {
+    let mut parts = Vec::new();
+    let mut rest = names;
+    while let Some((len, after)) = rest.split_first() {
+        let (name, after) = after.split_at_checked(usize::from(*len)).unwrap_or((after, &[]));
+        parts.push(name);
+        rest = after;
+    }
+    let mut path = top.as_bytes().to_vec();
+    for name in parts.iter().rev() {
+        if path.last() != Some(&b'/') {
+            path.push(b'/');
+        }
+        path.extend_from_slice(name);
+    }
+    path.into()
+}
+
+fn inode_seen(record: &InodeRecord) -> Option<Inode> {
+    let nanos = |seconds: i64, nanos: u32| Timestamp::from_parts(seconds, nanos).as_nanos();
+    (record.number != 0).then(|| Inode {
+        dev: device(record.dev),
+        number: record.number,
+        mode: record.mode,
+        links: record.links,
+        uid: record.uid,
+        gid: record.gid,
+        size: record.size,
+        ctime_ns: nanos(record.ctime_sec, record.ctime_nsec & !CTIME_QUERIED),
+        mtime_ns: nanos(record.mtime_sec, record.mtime_nsec),
+    })
+}
+
+/// The device as `stat(2)` gives it, from the kernel's encoding.
+fn device(dev: u32) -> u64 {
+    rustix::fs::makedev(dev >> 20, dev & 0x000f_ffff)
+}
