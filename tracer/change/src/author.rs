@@ -12,7 +12,7 @@ pub enum Tool<'a> {
     ConfigManagement(&'a str),
 }
 
-const PACKAGE_MANAGERS: [&str; 21] = [
+const PACKAGE_MANAGERS: [&str; 27] = [
     "apk",
     "apt",
     "apt-get",
@@ -23,10 +23,16 @@ const PACKAGE_MANAGERS: [&str; 21] = [
     "dpkg",
     "dpkg-reconfigure",
     "flatpak",
+    "gem",
     "microdnf",
+    "npm",
     "packagekitd",
     "pacman",
+    "pip",
+    "pip3",
+    "pipx",
     "rpm",
+    "snap",
     "snapd",
     "synaptic",
     "tdnf",
@@ -135,7 +141,10 @@ fn package_manager(name: &str, _argv: &[String]) -> Option<&'static str> {
 
 /// On a managed host Ansible is only seen by the modules that it copies there and runs.
 fn config_management(name: &str, argv: &[String]) -> Option<&'static str> {
-    let module = || argv.iter().any(|arg| arg.contains("/.ansible/tmp/"));
+    let module = || {
+        argv.iter()
+            .any(|arg| arg.contains("/ansible-tmp-") || arg.contains("/.ansible/tmp/"))
+    };
     let known = CONFIG_MANAGEMENT.into_iter().find(|known| *known == name);
     known.or_else(|| (name.starts_with("AnsiballZ_") || module()).then_some("ansible"))
 }
@@ -197,11 +206,26 @@ mod tests {
     }
 
     #[test]
+    fn a_package_manager_that_is_a_script_or_a_module_is_one_too() {
+        for line in [
+            "/usr/bin/python3 -m pip install x",
+            "/usr/bin/pip3 install x",
+            "/usr/bin/ruby3.1 /usr/bin/gem install x",
+        ] {
+            let actor = actor(SessionKind::Ssh, &[line, "/bin/bash"]);
+            assert_eq!(actor.author(), Author::PackageManager, "{line}");
+        }
+    }
+
+    #[test]
     fn ansible_over_ssh_is_automation_and_an_editor_is_human() {
         let module = "/usr/bin/python3 /root/.ansible/tmp/ansible-tmp-1/AnsiballZ_copy.py";
         let ansible = actor(SessionKind::Ssh, &[module, "/bin/sh"]);
         assert_eq!(ansible.tool(), Some(Tool::ConfigManagement("ansible")));
         assert_eq!(ansible.author(), Author::Automation);
+        let shell = "/bin/sh -c chmod u+x /var/tmp/ansible-tmp-1/ /var/tmp/ansible-tmp-1/x.py";
+        let elsewhere = actor(SessionKind::Ssh, &[shell]);
+        assert_eq!(elsewhere.author(), Author::Automation);
         let editor = actor(
             SessionKind::Ssh,
             &["/usr/bin/vim /etc/apt/apt.conf", "/bin/bash"],
