@@ -24,7 +24,7 @@ pub struct Actor {
 }
 
 /// Names a user, as the host knew the name at that time.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct User {
     /// Numeric user id as the host sees it.
     pub uid: u32,
@@ -51,7 +51,7 @@ pub struct Process {
 }
 
 /// Describes one ancestor of the process that acted.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Ancestor {
     /// Process id as the host sees it.
     pub pid: u32,
@@ -62,7 +62,7 @@ pub struct Ancestor {
 }
 
 /// Describes what a chain of processes belongs to.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Session {
     /// The kernel's audit session id; unique until the next boot. 0 where the kernel gave none.
     pub id: u32,
@@ -110,10 +110,18 @@ impl SessionKind {
             .find(|(kind, _)| *kind == self)
             .map_or("", |(_, word)| word)
     }
+
+    /// The kind with that word.
+    pub fn from_word(word: &str) -> Option<Self> {
+        Self::ALL
+            .iter()
+            .find(|(_, name)| *name == word)
+            .map(|(kind, _)| *kind)
+    }
 }
 
 /// Names a container.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Container {
     /// The runtime's id of it; where no runtime is known, the inode number of its pid namespace
     /// (or mount namespace, where the host's pid namespace is shared).

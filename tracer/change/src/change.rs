@@ -157,6 +157,33 @@ pub enum Note {
     Replaced,
 }
 
+impl Note {
+    /// Every note with the word for it.
+    pub const ALL: [(Self, &'static str); 5] = [
+        (Self::SameContent, "same-content"),
+        (Self::MovedOn, "moved-on"),
+        (Self::SharedDescription, "shared-description"),
+        (Self::OpenedBefore, "opened-before"),
+        (Self::Replaced, "replaced"),
+    ];
+
+    /// The word for it in JSON and tables.
+    pub fn as_str(self) -> &'static str {
+        Self::ALL
+            .iter()
+            .find(|(note, _)| *note == self)
+            .map_or("", |(_, word)| word)
+    }
+
+    /// The note with that word.
+    pub fn from_word(word: &str) -> Option<Self> {
+        Self::ALL
+            .iter()
+            .find(|(_, name)| *name == word)
+            .map(|(note, _)| *note)
+    }
+}
+
 /// Holds the name that a renamed subject had before.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RenamedFrom(pub Text);

@@ -80,6 +80,33 @@ pub enum FileType {
 }
 
 impl FileType {
+    /// Every type with the word for it.
+    pub const ALL: [(Self, &'static str); 7] = [
+        (Self::Regular, "regular"),
+        (Self::Directory, "directory"),
+        (Self::Symlink, "symlink"),
+        (Self::Fifo, "fifo"),
+        (Self::Socket, "socket"),
+        (Self::CharDevice, "char-device"),
+        (Self::BlockDevice, "block-device"),
+    ];
+
+    /// The word for it in JSON and tables.
+    pub fn as_str(self) -> &'static str {
+        Self::ALL
+            .iter()
+            .find(|(file_type, _)| *file_type == self)
+            .map_or("", |(_, word)| word)
+    }
+
+    /// The type with that word.
+    pub fn from_word(word: &str) -> Option<Self> {
+        Self::ALL
+            .iter()
+            .find(|(_, name)| *name == word)
+            .map(|(file_type, _)| *file_type)
+    }
+
     /// Whether it is a regular file.
     pub fn is_regular(&self) -> bool {
         *self == Self::Regular
@@ -117,6 +144,31 @@ pub enum ContentState {
 }
 
 impl ContentState {
+    /// Every state with the word for it.
+    pub const ALL: [(Self, &'static str); 5] = [
+        (Self::Kept, "kept"),
+        (Self::Secret, "secret"),
+        (Self::TooLarge, "too-large"),
+        (Self::MovedOn, "moved-on"),
+        (Self::None, "none"),
+    ];
+
+    /// The word for it in JSON and tables.
+    pub fn as_str(self) -> &'static str {
+        Self::ALL
+            .iter()
+            .find(|(state, _)| *state == self)
+            .map_or("", |(_, word)| word)
+    }
+
+    /// The state with that word.
+    pub fn from_word(word: &str) -> Option<Self> {
+        Self::ALL
+            .iter()
+            .find(|(_, name)| *name == word)
+            .map(|(state, _)| *state)
+    }
+
     /// Whether the bytes are in the store.
     pub fn is_kept(&self) -> bool {
         *self == Self::Kept

@@ -46,4 +46,12 @@ impl GapReason {
             .find(|(reason, _)| *reason == self)
             .map_or("", |(_, word)| word)
     }
+
+    /// The reason with that word.
+    pub fn from_word(word: &str) -> Option<Self> {
+        Self::ALL
+            .iter()
+            .find(|(_, name)| *name == word)
+            .map(|(reason, _)| *reason)
+    }
 }
