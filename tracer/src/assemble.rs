@@ -1,0 +1,328 @@
+//! Folds what was seen into what the user did: one save, one change, however many calls it took.
+//!
+//! Purely in memory and without a clock of its own: it is told what was seen and what time it is.
+//! What a finished change did to the file (its states before and after) is found by `conclude`.
+
+mod names;
+mod pending;
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use change::{Text, Timestamp};
+
+pub use pending::{Assembled, Came};
+use pending::{Pending, State};
+
+use crate::capture::Captured;
+use crate::observed::{Action, FileEvent, Name, Who};
+
+/// A change is finished when nothing more happened to the file for so long.
+pub const QUIET: Duration = Duration::from_secs(1);
+/// A file with the name of a temporary one waits so long for being renamed to its true name.
+pub const TEMPORARY: Duration = Duration::from_secs(300);
+/// How many changes may be in the making before the oldest are finished early.
+const MAX_PENDING: usize = 20_000;
+
+/// Holds the changes in the making, one a path.
+#[derive(Default)]
+pub struct Assembler {
+    pending: HashMap<Text, Pending>,
+    finished: Vec<Assembled>,
+    /// Paths whose content should be read at once.
+    touched: Vec<Text>,
+}
+
+impl Assembler {
+    /// Takes one thing that was seen. `is_same_program` tells whether two processes run the same
+    /// program, so that the children of a loop in a shell count as one.
+    pub fn observe(
+        &mut self,
+        time: Timestamp,
+        who: &Who,
+        event: FileEvent,
+        is_same_program: &dyn Fn(&Who, &Who) -> bool,
+    ) {
+        let FileEvent { action, path, inode, unnamed, description } = event;
+        if unnamed {
+            return;
+        }
+        let seen = Seen { time, who, inode, description };
+        match action {
+            Action::Dirtied | Action::Closed { .. } | Action::Released { .. } => {
+                self.write(path, &action, &seen, is_same_program);
+            }
+            Action::Attributes { .. } | Action::Xattr { .. } => {
+                self.touch(path, &seen, is_same_program);
+            }
+            Action::Creating => self.appear(path, Came::Created, &seen, true),
+            Action::Created => self.appear(path, Came::Created, &seen, false),
+            Action::Symlinked { .. } => self.appear(path, Came::Symlinked, &seen, false),
+            Action::Linked { existing } => self.link(path, existing, &seen),
+            Action::Deleted => self.delete(&path, &seen),
+            Action::Renamed { from, into_watched, exchanged, replaced } => {
+                let moved = Moved { from, into_watched, replaced: replaced.is_some() };
+                if exchanged { self.exchange(path, moved, &seen) } else { self.rename(path, moved, &seen) }
+            }
+        }
+        self.keep_bounded();
+    }
+
+    /// Content was, or may have been, written.
+    fn write(
+        &mut self,
+        path: Text,
+        action: &Action,
+        seen: &Seen<'_>,
+        is_same_program: &dyn Fn(&Who, &Who) -> bool,
+    ) {
+        let closed = matches!(action, Action::Closed { .. });
+        let created = matches!(action, Action::Closed { created: true });
+        if let Some(pending) = self.pending.get_mut(&path) {
+            // Nothing happened through this description that is not known already.
+            let idle = closed || matches!(action, Action::Released { .. });
+            if idle && !created && pending.is_unchanged(seen.inode) && !pending.is_by(seen.who) {
+                pending.forget_description(seen.description);
+                return;
+            }
+            if pending.belongs(seen, is_same_program) {
+                pending.write(action, seen);
+                self.touched.push(path);
+                return;
+            }
+            self.finish(&path);
+        }
+        let came = if created { Came::Created } else { Came::Existed };
+        let mut pending = Pending::new(path.clone(), came, seen);
+        pending.write(action, seen);
+        self.pending.insert(path.clone(), pending);
+        self.touched.push(path);
+    }
+
+    /// Attributes were set.
+    fn touch(
+        &mut self,
+        path: Text,
+        seen: &Seen<'_>,
+        is_same_program: &dyn Fn(&Who, &Who) -> bool,
+    ) {
+        match self.pending.get_mut(&path) {
+            Some(pending) if pending.belongs(seen, is_same_program) => pending.touch(seen),
+            Some(_) => {
+                self.finish(&path);
+                self.pending.insert(path.clone(), Pending::new(path.clone(), Came::Existed, seen));
+            }
+            None => {
+                self.pending.insert(path.clone(), Pending::new(path.clone(), Came::Existed, seen));
+            }
+        }
+        self.touched.push(path);
+    }
+
+    /// A name is there that was not there before.
+    fn appear(&mut self, path: Text, came: Came, seen: &Seen<'_>, open: bool) {
+        let mut came = came;
+        if let Some(pending) = self.pending.get(&path) {
+            if pending.is_gone() && pending.is_by(seen.who) {
+                // It was put aside or removed to make room: the file is replaced.
+                self.pending.remove(&path);
+                came = Came::Replaced;
+            } else {
+                self.finish(&path);
+            }
+        }
+        let mut pending = Pending::new(path.clone(), came, seen);
+        pending.open = open;
+        self.pending.insert(path.clone(), pending);
+        if !open {
+            self.touched.push(path);
+        }
+    }
+
+    fn link(&mut self, path: Text, existing: Option<Text>, seen: &Seen<'_>) {
+        // The only name: an unnamed file got its name (`O_TMPFILE` and linkat).
+        let only_name = seen.inode.is_some_and(|inode| inode.links == 1);
+        let came = if only_name { Came::Created } else { Came::Linked(existing) };
+        self.appear(path, came, seen, false);
+    }
+
+    fn delete(&mut self, path: &Text, seen: &Seen<'_>) {
+        if let Some(pending) = self.pending.get(path) {
+            let new = pending.is_new() && pending.is_by(seen.who);
+            if new && (pending.is_put_aside() || names::is_temporary(path)) {
+                self.pending.remove(path);
+                return;
+            }
+            let room_was_made = pending.came == Came::Replaced && !pending.is_gone();
+            self.finish(path);
+            if room_was_made && names::is_temporary(path) {
+                return;
+            }
+        }
+        self.pending.insert(path.clone(), Pending::gone(path.clone(), State::Deleted, seen));
+    }
+
+    fn rename(&mut self, to: Text, moved: Moved, seen: &Seen<'_>) {
+        let Moved { from, into_watched, mut replaced } = moved;
+        if let Some(pending) = self.pending.get(&to) {
+            if pending.is_gone() && pending.is_by(seen.who) {
+                replaced = true;
+                self.pending.remove(&to);
+            } else {
+                self.finish(&to);
+            }
+        }
+        let source = self.pending.remove(&from.path);
+        if let Some(source) = source {
+            if source.is_new() && !source.is_gone() && into_watched {
+                self.settle(to, source, replaced, seen);
+                return;
+            }
+            self.finish_pending(source);
+        }
+        let was_watched = from.watched;
+        let came = match (replaced, was_watched) {
+            (true, false) => Came::Replaced,
+            _ => Came::Renamed { from: from.path.clone(), into_watched, replaced },
+        };
+        let mut pending = Pending::new(to.clone(), came, seen);
+        pending.open = false;
+        self.pending.insert(to.clone(), pending);
+        if was_watched {
+            let aside = Pending::gone(from.path.clone(), State::MovedTo(to.clone()), seen);
+            self.pending.insert(from.path, aside);
+        }
+        if into_watched {
+            self.touched.push(to);
+        }
+    }
+
+    /// A file that was made under another name gets its true name: the change is that of the
+    /// name it has from now on.
+    fn settle(&mut self, to: Text, source: Pending, replaced: bool, seen: &Seen<'_>) {
+        let came = match (replaced, source.came) {
+            (true, _) => Came::Replaced,
+            (false, Came::Replaced) => Came::Created,
+            (false, came) => came,
+        };
+        let mut pending = Pending::new(to.clone(), came, seen);
+        pending.operations = source.operations + 1;
+        pending.open = false;
+        self.pending.insert(to.clone(), pending);
+        self.touched.push(to);
+    }
+
+    fn exchange(&mut self, path: Text, moved: Moved, seen: &Seen<'_>) {
+        let Moved { from, into_watched, .. } = moved;
+        self.finish(&path);
+        self.finish(&from.path);
+        let ends = [
+            (path.clone(), from.path.clone(), into_watched),
+            (from.path, path, from.watched),
+        ];
+        for (now, before, watched) in ends {
+            if watched {
+                let came = Came::Renamed { from: before, into_watched: true, replaced: true };
+                self.pending.insert(now.clone(), Pending::new(now.clone(), came, seen));
+                self.touched.push(now);
+            }
+        }
+    }
+
+    /// The paths whose content should be read now, each once.
+    pub fn take_touched(&mut self) -> Vec<Text> {
+        let mut touched = std::mem::take(&mut self.touched);
+        touched.sort_unstable();
+        touched.dedup();
+        touched.retain(|path| self.pending.get(path).is_some_and(|pending| !pending.is_gone()));
+        touched
+    }
+
+    /// What the kernel saw last of the file that is to be read.
+    pub fn expected(&self, path: &Text) -> Option<crate::observed::Inode> {
+        self.pending.get(path)?.inode
+    }
+
+    /// Hands over what was read of a path that [`Assembler::take_touched`] told.
+    pub fn set_captured(&mut self, path: &Text, captured: Captured) {
+        if let Some(pending) = self.pending.get_mut(path) {
+            pending.captured = Some(captured);
+        }
+    }
+
+    /// The changes that are finished by now, in the order of their times.
+    pub fn take_finished(&mut self, now: Timestamp) -> Vec<Assembled> {
+        self.finish_where(|pending| pending.is_quiet(now));
+        self.in_order()
+    }
+
+    /// All changes that could be finished, for somebody who asks now: not what still waits for its
+    /// true name.
+    pub fn take_all_settled(&mut self) -> Vec<Assembled> {
+        self.finish_where(|pending| !pending.open && !names::is_temporary(&pending.path));
+        self.in_order()
+    }
+
+    /// All changes, for the daemon's end.
+    pub fn take_all(&mut self) -> Vec<Assembled> {
+        self.finish_where(|_| true);
+        self.in_order()
+    }
+
+    /// When the next change may be finished, if any is in the making.
+    pub fn is_empty(&self) -> bool {
+        self.pending.is_empty()
+    }
+
+    fn finish_where(&mut self, is_due: impl Fn(&Pending) -> bool) {
+        let due = self.pending.iter().filter(|(_, pending)| is_due(pending));
+        let mut due: Vec<(Timestamp, Text)> =
+            due.map(|(path, pending)| (pending.last, path.clone())).collect();
+        due.sort_unstable();
+        for (_, path) in due {
+            self.finish(&path);
+        }
+    }
+
+    fn in_order(&mut self) -> Vec<Assembled> {
+        let mut finished = std::mem::take(&mut self.finished);
+        finished.sort_by_key(|assembled| assembled.time);
+        finished
+    }
+
+    fn finish(&mut self, path: &Text) {
+        if let Some(pending) = self.pending.remove(path) {
+            self.finish_pending(pending);
+        }
+    }
+
+    fn finish_pending(&mut self, pending: Pending) {
+        self.finished.extend(pending.into_assembled());
+    }
+
+    fn keep_bounded(&mut self) {
+        if self.pending.len() > MAX_PENDING {
+            let mut times: Vec<Timestamp> = self.pending.values().map(|pending| pending.last).collect();
+            let (_, middle, _) = times.select_nth_unstable(MAX_PENDING / 2);
+            let middle = *middle;
+            self.finish_where(|pending| pending.last <= middle);
+        }
+    }
+}
+
+/// When and by whom something was seen.
+struct Seen<'a> {
+    time: Timestamp,
+    who: &'a Who,
+    inode: Option<crate::observed::Inode>,
+    description: Option<u64>,
+}
+
+struct Moved {
+    from: Name,
+    into_watched: bool,
+    replaced: bool,
+}
+
+#[cfg(test)]
+mod tests;

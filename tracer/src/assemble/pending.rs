@@ -1,0 +1,230 @@
+//! One change in the making.
+
+use change::{Text, Timestamp};
+
+use super::{QUIET, Seen, TEMPORARY, names};
+use crate::capture::Captured;
+use crate::observed::{Action, Inode, Who};
+
+/// How many writers' descriptions a change remembers.
+const MAX_DESCRIPTIONS: usize = 64;
+
+/// A finished change, but for what it did to the file.
+#[derive(Debug)]
+pub struct Assembled {
+    /// When the last operation of it happened.
+    pub time: Timestamp,
+    /// Who made it.
+    pub who: Who,
+    /// The file's path after it.
+    pub path: Text,
+    /// How the file came to be there.
+    pub came: Came,
+    /// Whether it is gone after it.
+    pub deleted: bool,
+    /// How many operations it took.
+    pub operations: u64,
+    /// Whether several processes wrote through one description.
+    pub shared: bool,
+    /// The file as the kernel saw it last.
+    pub inode: Option<Inode>,
+    /// What was read of it at once; none where it could not be.
+    pub captured: Option<Captured>,
+}
+
+/// Says how a file came to be under its path.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Came {
+    /// As far as was seen, it was there before.
+    Existed,
+    /// It is new.
+    Created,
+    /// It is a new symbolic link.
+    Symlinked,
+    /// It is another name of a file, whose name in the call is told where it is known.
+    Linked(Option<Text>),
+    /// A file that was made elsewhere took the place of another.
+    Replaced,
+    /// It had another name before.
+    Renamed {
+        /// The name before.
+        from: Text,
+        /// Whether the new name is in a watched tree.
+        into_watched: bool,
+        /// Whether another file had the new name, and is gone.
+        replaced: bool,
+    },
+}
+
+/// Says whether the path names a file at this point.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum State {
+    Present,
+    Deleted,
+    MovedTo(Text),
+}
+
+pub(super) struct Pending {
+    pub(super) path: Text,
+    pub(super) came: Came,
+    state: State,
+    pub(super) last: Timestamp,
+    who: Who,
+    pub(super) operations: u64,
+    /// Who wrote through which description.
+    writers: Vec<(u64, Who)>,
+    shared: bool,
+    /// An open is about to create it, and no close was seen yet.
+    pub(super) open: bool,
+    pub(super) inode: Option<Inode>,
+    pub(super) captured: Option<Captured>,
+}
+
+impl Pending {
+    pub(super) fn new(path: Text, came: Came, seen: &Seen<'_>) -> Self {
+        Self {
+            path,
+            came,
+            state: State::Present,
+            last: seen.time,
+            who: seen.who.clone(),
+            operations: 1,
+            writers: Vec::new(),
+            shared: false,
+            open: false,
+            inode: seen.inode,
+            captured: None,
+        }
+    }
+
+    pub(super) fn gone(path: Text, state: State, seen: &Seen<'_>) -> Self {
+        Self { state, ..Self::new(path, Came::Existed, seen) }
+    }
+
+    pub(super) fn is_gone(&self) -> bool {
+        self.state != State::Present
+    }
+
+    /// Whether nothing was there before.
+    pub(super) fn is_new(&self) -> bool {
+        matches!(self.came, Came::Created | Came::Symlinked | Came::Linked(_) | Came::Renamed { .. })
+    }
+
+    /// Whether it is an older state of a file, put aside while a new one is made.
+    pub(super) fn is_put_aside(&self) -> bool {
+        matches!(self.came, Came::Linked(_) | Came::Renamed { .. })
+    }
+
+    pub(super) fn is_by(&self, who: &Who) -> bool {
+        is_same_process(&self.who, who)
+    }
+
+    /// Whether the file is as the kernel saw it when it told of this change last.
+    pub(super) fn is_unchanged(&self, inode: Option<Inode>) -> bool {
+        inode.is_some() && self.inode == inode
+    }
+
+    pub(super) fn forget_description(&mut self, description: Option<u64>) {
+        self.writers.retain(|(known, _)| Some(*known) != description);
+    }
+
+    fn writer(&self, description: Option<u64>) -> Option<&Who> {
+        let found = self.writers.iter().find(|(known, _)| Some(*known) == description);
+        found.map(|(_, writer)| writer)
+    }
+
+    /// Whether what was seen belongs to the same action as this change.
+    pub(super) fn belongs(
+        &self,
+        seen: &Seen<'_>,
+        is_same_program: &dyn Fn(&Who, &Who) -> bool,
+    ) -> bool {
+        if self.is_gone() {
+            return false;
+        }
+        self.is_by(seen.who)
+            || self.open
+            || self.writer(seen.description).is_some()
+            || is_child(seen.who, &self.who)
+            || (is_sibling(seen.who, &self.who) && is_same_program(seen.who, &self.who))
+    }
+
+    pub(super) fn write(&mut self, action: &Action, seen: &Seen<'_>) {
+        let before = self.inode;
+        self.last = seen.time;
+        self.inode = seen.inode.or(self.inode);
+        match action {
+            Action::Released { .. } if before == seen.inode => {}
+            Action::Closed { .. } => {
+                self.open = false;
+                self.operations += u64::from(!self.writers.is_empty() || self.captured.is_some());
+                if self.writer(seen.description).is_none() && self.writers.is_empty() {
+                    self.claim(seen);
+                }
+                self.forget_description(seen.description);
+            }
+            _ => {
+                self.claim(seen);
+                if let Some(description) = seen.description {
+                    self.forget_description(Some(description));
+                    self.writers.truncate(MAX_DESCRIPTIONS);
+                    self.writers.push((description, seen.who.clone()));
+                }
+            }
+        }
+    }
+
+    /// Names the process that was seen as the one who made the change.
+    fn claim(&mut self, seen: &Seen<'_>) {
+        if !self.is_by(seen.who) {
+            self.shared |= self.writer(seen.description).is_some() || is_child(seen.who, &self.who);
+            self.who = seen.who.clone();
+        }
+    }
+
+    pub(super) fn touch(&mut self, seen: &Seen<'_>) {
+        self.last = seen.time;
+        self.inode = seen.inode.or(self.inode);
+        self.operations += 1;
+    }
+
+    pub(super) fn is_quiet(&self, now: Timestamp) -> bool {
+        let new = self.is_new() || self.open;
+        let wait = if new && names::is_temporary(&self.path) { TEMPORARY } else { QUIET };
+        let elapsed = now.as_nanos().saturating_sub(self.last.as_nanos());
+        elapsed >= i64::try_from(wait.as_nanos()).unwrap_or(i64::MAX)
+    }
+
+    /// None where another change tells the same: the old name of a file that was renamed.
+    pub(super) fn into_assembled(self) -> Option<Assembled> {
+        if matches!(self.state, State::MovedTo(_)) {
+            return None;
+        }
+        Some(Assembled {
+            time: self.last,
+            who: self.who,
+            path: self.path,
+            came: self.came,
+            deleted: self.state == State::Deleted,
+            operations: self.operations,
+            shared: self.shared,
+            inode: self.inode,
+            captured: self.captured,
+        })
+    }
+}
+
+fn is_same_process(a: &Who, b: &Who) -> bool {
+    match (a, b) {
+        (Who::Task(a), Who::Task(b)) => a.process.same(b.process),
+        _ => a.pid() == b.pid(),
+    }
+}
+
+fn is_child(child: &Who, parent: &Who) -> bool {
+    matches!((child, parent), (Who::Task(child), Who::Task(parent)) if child.parent == parent.process.pid)
+}
+
+fn is_sibling(a: &Who, b: &Who) -> bool {
+    matches!((a, b), (Who::Task(a), Who::Task(b)) if a.parent == b.parent && a.parent > 1)
+}

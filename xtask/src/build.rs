@@ -1,0 +1,77 @@
+//! `cargo xtask build`: the static binaries, which run on this host and in any guest alike.
+
+use std::env::consts::ARCH;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context as _, Result};
+use serde_json::Value;
+
+use crate::output::{line, step};
+use crate::process::follow;
+use crate::tools::{Need, install_missing};
+
+/// Builds the daemon and says where it is.
+pub(crate) fn run() -> Result<()> {
+    install_missing(Need::Build)?;
+    step("build");
+    let tracer = tracer()?;
+    line(tracer.display());
+    Ok(())
+}
+
+/// Builds the daemon and returns where it is.
+pub(crate) fn tracer() -> Result<PathBuf> {
+    executable(
+        cargo("build").args(["--package", "tracer", "--bin", "tracer"]),
+        "tracer",
+    )
+}
+
+/// Builds one of the test executables of package `tests` and returns where it is.
+pub(crate) fn tests(target: &str) -> Result<PathBuf> {
+    executable(
+        cargo("test").args(["--package", "tests", "--test", target, "--no-run"]),
+        target,
+    )
+}
+
+/// The workspace's root folder.
+pub(crate) fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .unwrap_or(Path::new("."))
+}
+
+/// Returns a `cargo` that links statically. Only for an explicit target do the flags spare build
+/// scripts and macros, which can't be static.
+fn cargo(subcommand: &str) -> Command {
+    let target = format!("{ARCH}-unknown-linux-gnu");
+    let flags = format!(
+        "CARGO_TARGET_{}_RUSTFLAGS",
+        target.replace('-', "_").to_uppercase()
+    );
+    let mut cargo = Command::new("cargo");
+    cargo
+        .current_dir(root())
+        .env_remove("RUSTFLAGS")
+        .env(flags, "-Ctarget-feature=+crt-static")
+        .args([subcommand, "--quiet", "--release", "--target", &target])
+        .args(["--message-format", "json-render-diagnostics"]);
+    cargo
+}
+
+/// Runs cargo and takes the path of the executable called `name` from its messages.
+fn executable(cargo: &mut Command, name: &str) -> Result<PathBuf> {
+    let mut found = None;
+    follow(cargo, |line| {
+        let message: Value = serde_json::from_str(line).unwrap_or_default();
+        if message["target"]["name"] == name {
+            found = message["executable"]
+                .as_str()
+                .map(PathBuf::from)
+                .or_else(|| found.take());
+        }
+    })?;
+    found.with_context(|| format!("cargo built no executable called `{name}`"))
+}

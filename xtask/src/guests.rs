@@ -1,0 +1,110 @@
+//! Virtual machines that run a test executable: what they are made of, and one run from boot to
+//! verdict.
+
+mod image;
+mod initrd;
+mod machine;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+
+use crate::cache;
+use crate::kernels::Kernel;
+
+pub(crate) use image::build as build_image;
+pub(crate) use machine::Verdict;
+
+/// The kinds of guests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Guest {
+    /// Busybox on a small ext4 disk: up in seconds, for the probe tests.
+    Tiny,
+    /// A real Debian with systemd, sshd, sudo, cron, apt and Ansible: for the stories.
+    Debian,
+}
+
+impl Guest {
+    /// Its name in folders, and that of its test target.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Tiny => "tiny",
+            Self::Debian => "debian",
+        }
+    }
+
+    fn memory_mib(self) -> u32 {
+        match self {
+            Self::Tiny => 768,
+            Self::Debian => 1536,
+        }
+    }
+
+    /// The time after which a guest counts as stuck. Without KVM everything takes ten times as
+    /// long.
+    fn time_limit(self) -> Duration {
+        match self {
+            Self::Tiny => Duration::from_mins(10),
+            Self::Debian => Duration::from_mins(25),
+        }
+    }
+}
+
+/// The programs that a run puts into its guest.
+pub(crate) struct Binaries<'a> {
+    /// The static daemon and command line.
+    pub(crate) tracer: &'a Path,
+    /// The static test executable.
+    pub(crate) tests: &'a Path,
+}
+
+/// Boots a guest, runs its tests with the arguments, and returns how it went.
+///
+/// Every line that the tests print goes to `on_line` at once.
+pub(crate) fn run(
+    guest: Guest,
+    kernel: &Kernel,
+    binaries: &Binaries<'_>,
+    test_arguments: &[String],
+    on_line: &mut dyn FnMut(&str),
+) -> Result<Verdict> {
+    let work = Work::create(guest, kernel)?;
+    let initrd = initrd::assemble(guest, kernel, binaries, test_arguments, &work.folder)?;
+    let boot = machine::Boot {
+        kernel: &kernel.image(),
+        initrd: &initrd,
+        disk: &image::build(guest)?,
+        memory_mib: guest.memory_mib(),
+        time_limit: guest.time_limit(),
+    };
+    machine::boot(&boot, &work.folder, on_line).with_context(|| {
+        format!(
+            "run the {} guest with kernel {}",
+            guest.name(),
+            kernel.release
+        )
+    })
+}
+
+/// The scratch folder of one run; gone afterwards.
+struct Work {
+    folder: PathBuf,
+}
+
+impl Work {
+    fn create(guest: Guest, kernel: &Kernel) -> Result<Self> {
+        let name = format!("{}-{}-{}", guest.name(), kernel.release, std::process::id());
+        let folder = cache::folder("runs")?.join(name);
+        fs::create_dir_all(&folder).with_context(|| format!("create `{}`", folder.display()))?;
+        Ok(Self { folder })
+    }
+}
+
+impl Drop for Work {
+    fn drop(&mut self) {
+        // Left-overs only cost disk, and the next run has a folder of its own.
+        drop(fs::remove_dir_all(&self.folder));
+    }
+}

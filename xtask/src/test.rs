@@ -1,0 +1,189 @@
+//! `cargo xtask test`: everything that CI runs, the quick things first, each to its end.
+
+mod guest;
+
+use std::process::Command;
+use std::thread;
+
+use anyhow::{Context as _, Result, anyhow, bail};
+use clap::{Args, ValueEnum};
+
+use crate::guests::Guest;
+use crate::kernels::{self, Kernel};
+use crate::output::{line, step};
+use crate::process::{as_root, follow};
+use crate::tools::{Need, install_missing};
+use crate::{build, check, guests};
+
+#[derive(Args)]
+pub(crate) struct TestArgs {
+    /// Run one stage instead of all
+    #[arg(long, value_name = "STAGE")]
+    only: Option<Stage>,
+    /// Use only this line of kernels, such as 6.1; also one that is not in the matrix
+    #[arg(long, value_name = "PREFIX")]
+    kernel: Option<String>,
+    /// What to hand on to the test executables of guests and host, such as a test's name
+    #[arg(last = true)]
+    args: Vec<String>,
+}
+
+/// The stages, in the order in which they run.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Stage {
+    /// The checks of `cargo xtask check`
+    Check,
+    /// What needs neither kernel nor second process
+    Unit,
+    /// The daemon on this host, watching by fanotify
+    Host,
+    /// The probes, on every kernel of the matrix
+    Tiny,
+    /// The stories in a real Debian, on two kernels
+    Debian,
+}
+
+/// The kernels for the stories: one that Debian's stable release runs, and the newest.
+const STORY_KERNELS: [&str; 2] = ["6.1", "7"];
+
+/// Lines for the end of the output: what ran, and what its harness said.
+#[derive(Default)]
+struct Summary {
+    lines: Vec<String>,
+    failed: Vec<String>,
+}
+
+impl Summary {
+    fn failed(&mut self, name: &str, error: &anyhow::Error) {
+        line(format!("{name} failed: {error:#}"));
+        self.failed.push(name.to_owned());
+    }
+
+    fn finish(self) -> Result<()> {
+        step("results");
+        self.lines.iter().for_each(line);
+        if self.failed.is_empty() {
+            return Ok(());
+        }
+        bail!("failed: {}", self.failed.join(", "))
+    }
+}
+
+/// Runs the stages asked for, and fails at the end if one of them has failed.
+pub(crate) fn run(args: &TestArgs) -> Result<()> {
+    let wanted = |stage| args.only.is_none_or(|only| only == stage);
+    let in_guests = wanted(Stage::Tiny) || wanted(Stage::Debian);
+    install_missing(match args.only {
+        None => Need::Guests,
+        Some(_) if in_guests => Need::Guests,
+        Some(Stage::Check) => Need::Check,
+        Some(_) => Need::Build,
+    })?;
+    let mut summary = Summary::default();
+    // Downloads and images take minutes, of which most is waiting: they go on beside the compiling.
+    let material = in_guests.then(|| {
+        let (lines, debian) = (lines(args), wanted(Stage::Debian));
+        thread::spawn(move || prepare(&lines, debian))
+    });
+
+    if wanted(Stage::Check) {
+        record(&mut summary, "check", check::all());
+    }
+    if wanted(Stage::Unit) {
+        let result = unit(&mut summary);
+        record(&mut summary, "unit", result);
+    }
+    if wanted(Stage::Host) {
+        let result = host(&mut summary, &args.args);
+        record(&mut summary, "host", result);
+    }
+    if let Some(material) = material {
+        let kernels = material
+            .join()
+            .map_err(|_panic| anyhow!("the preparation of guests panicked"))?;
+        let result = kernels.and_then(|kernels| {
+            let built = guest::Built::tracer()?;
+            if wanted(Stage::Tiny) {
+                guest::stage(Guest::Tiny, &kernels, &built, &args.args, &mut summary)?;
+            }
+            if wanted(Stage::Debian) {
+                let stories = story_kernels(args, &kernels);
+                guest::stage(Guest::Debian, &stories, &built, &args.args, &mut summary)?;
+            }
+            Ok(())
+        });
+        record(&mut summary, "guests", result);
+    }
+    summary.finish()
+}
+
+fn record(summary: &mut Summary, name: &str, result: Result<()>) {
+    if let Err(error) = result {
+        summary.failed(name, &error);
+    }
+}
+
+fn lines(args: &TestArgs) -> Vec<String> {
+    match (&args.kernel, args.only) {
+        (Some(line), _) => vec![line.clone()],
+        (None, Some(Stage::Debian)) => STORY_KERNELS.map(str::to_owned).into(),
+        (None, _) => kernels::MATRIX.map(str::to_owned).into(),
+    }
+}
+
+fn story_kernels(args: &TestArgs, kernels: &[Kernel]) -> Vec<Kernel> {
+    let tells_stories = |kernel: &&Kernel| {
+        args.kernel.is_some()
+            || STORY_KERNELS
+                .iter()
+                .any(|line| kernels::is_of_line(&kernel.release, line))
+    };
+    kernels.iter().filter(tells_stories).cloned().collect()
+}
+
+fn prepare(lines: &[String], debian: bool) -> Result<Vec<Kernel>> {
+    let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
+    let kernels = kernels::fetch(&lines).context("fetch the kernels")?;
+    guests::build_image(Guest::Tiny)?;
+    if debian {
+        guests::build_image(Guest::Debian)?;
+    }
+    Ok(kernels)
+}
+
+/// The tests of all packages, but for the executables that are for guests.
+fn unit(summary: &mut Summary) -> Result<()> {
+    step("test: unit");
+    let mut cargo = Command::new("cargo");
+    follow_tests(
+        cargo
+            .args(["test", "--workspace"])
+            .current_dir(build::root()),
+        "unit",
+        summary,
+    )
+}
+
+/// The daemon end to end, here: no probes, since it's not for us to load them into this kernel.
+fn host(summary: &mut Summary, args: &[String]) -> Result<()> {
+    step("test: host");
+    let (tracer, tests) = (build::tracer()?, build::tests("host")?);
+    let mut command = as_root("env");
+    command
+        .arg(format!("TRACER={}", tracer.display()))
+        .arg("TRACER_GUEST=host")
+        .arg(tests)
+        .args(args);
+    follow_tests(&mut command, "host", summary)
+}
+
+/// Prints a harness's output and keeps its closing lines.
+fn follow_tests(command: &mut Command, name: &str, summary: &mut Summary) -> Result<()> {
+    follow(command, |text| {
+        line(text);
+        if text.starts_with("test result:") {
+            summary.lines.push(format!("-- {name}"));
+            summary.lines.push(text.to_owned());
+        }
+    })
+}
