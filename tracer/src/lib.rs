@@ -1,2 +1,3 @@
 //! The daemon and command line of one host.
 pub mod observed;
+pub mod trees;
