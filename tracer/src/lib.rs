@@ -1,3 +1,5 @@
 //! The daemon and command line of one host.
+pub mod capture;
 pub mod observed;
+pub mod reconcile;
 pub mod trees;
