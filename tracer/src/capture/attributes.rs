@@ -1,0 +1,88 @@
+//! Extended attributes of an open file, as a fact holds them.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::os::fd::AsFd;
+
+use rustix::io::Errno;
+
+use crate::trees::open;
+
+/// Left out: the integrity subsystem rewrites its hashes and signatures by itself.
+const LEFT_OUT: [&str; 2] = ["security.ima", "security.evm"];
+
+/// A value larger than this stands as its hash.
+const LARGEST_SHOWN: usize = 1024;
+
+/// A list or value cannot be larger: `XATTR_LIST_MAX` and `XATTR_SIZE_MAX` in xattr(7).
+const LARGEST: usize = 65536;
+
+/// Reads all extended attributes. Where the file system has none there are none.
+pub(super) fn read(file: impl AsFd) -> BTreeMap<String, String> {
+    // The calls on descriptors refuse those with `O_PATH`, and a link or a device has no other.
+    let path = open::path_of(file);
+    let list = sized(|buffer| rustix::fs::listxattr(path.as_str(), buffer));
+    let names = list.as_deref().unwrap_or_default().split(|&byte| byte == 0);
+    let mut attributes = BTreeMap::new();
+    for name in names.filter(|name| !name.is_empty()) {
+        let shown = String::from_utf8_lossy(name).into_owned();
+        if LEFT_OUT.contains(&shown.as_str()) {
+            continue;
+        }
+        // It can be removed between listing and reading.
+        if let Ok(value) = sized(|buffer| rustix::fs::getxattr(path.as_str(), name, buffer)) {
+            attributes.insert(shown, show(name, &value));
+        }
+    }
+    attributes
+}
+
+/// Reads into a small buffer first, since most values are small, and then into the largest.
+fn sized(
+    mut call: impl FnMut(&mut [u8]) -> rustix::io::Result<usize>,
+) -> rustix::io::Result<Vec<u8>> {
+    let mut buffer = vec![0; LARGEST_SHOWN];
+    let mut result = call(&mut buffer);
+    if result == Err(Errno::RANGE) {
+        buffer.resize(LARGEST, 0);
+        result = call(&mut buffer);
+    }
+    buffer.truncate(result?);
+    Ok(buffer)
+}
+
+fn show(name: &[u8], value: &[u8]) -> String {
+    if value.len() > LARGEST_SHOWN {
+        return format!("b3:{}", blake3::hash(value).to_hex());
+    }
+    // SELinux labels end with a NUL.
+    let text = value.strip_suffix(b"\0").unwrap_or(value);
+    let is_binary = name.starts_with(b"system.posix_acl_");
+    match str::from_utf8(text) {
+        Ok(text) if !is_binary && !text.starts_with("0x") && !text.contains(char::is_control) => {
+            text.to_owned()
+        }
+        _ => value.iter().fold("0x".to_owned(), |mut hex, byte| {
+            let written = write!(hex, "{byte:02x}");
+            debug_assert!(written.is_ok(), "a string takes all that is written");
+            hex
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_is_shown_as_it_is_and_anything_else_in_hex() {
+        assert_eq!(
+            show(b"security.selinux", b"system_u:object_r:etc_t:s0\0"),
+            "system_u:object_r:etc_t:s0"
+        );
+        assert_eq!(show(b"user.x", b"\x01\xff"), "0x01ff");
+        assert_eq!(show(b"user.x", b"0x12"), "0x30783132");
+        assert_eq!(show(b"system.posix_acl_access", b"ab"), "0x6162");
+        assert!(show(b"user.x", &[b'a'; 2000]).starts_with("b3:"));
+    }
+}

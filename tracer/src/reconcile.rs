@@ -1,0 +1,246 @@
+//! Comparing what the watched trees are with what the store believes: the late changes, and at the
+//! very first start the baseline. Where facts are kept and what becomes of a difference is decided
+//! elsewhere.
+
+mod walk;
+
+use std::collections::VecDeque;
+use std::io;
+
+use change::{ContentState, FileState, Text, Timestamp};
+use rustix::fs::Stat;
+use rustix::io::Errno;
+
+use self::walk::Walk;
+use crate::capture::{Capture, Captured, Found, Identity, size};
+use crate::trees::{Trees, open, path};
+
+/// How many facts are asked for at once.
+const PAGE: usize = 512;
+
+/// After so many files other threads get their turn.
+const FILES_A_TURN: u64 = 64;
+
+/// Tells what is believed of files: the store's side of the comparison.
+pub trait KnownFiles {
+    /// The facts of the next files in the byte order of their paths: behind `after`, at most
+    /// `limit`; none where there are no more.
+    fn next_files(&mut self, after: Option<&Text>, limit: usize) -> io::Result<Vec<KnownFile>>;
+}
+
+/// Holds what is believed of one file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KnownFile {
+    /// Its absolute path.
+    pub path: Text,
+    /// Its state.
+    pub state: FileState,
+    /// Which file it was and when it had changed; without it the file is read for certainty.
+    pub identity: Option<Identity>,
+}
+
+/// Describes how one file differs from what was believed.
+#[derive(Debug)]
+pub struct Difference {
+    /// Its absolute path.
+    pub path: Text,
+    /// What sort of difference it is.
+    pub kind: DifferenceKind,
+    /// What was believed.
+    pub before: Option<FileState>,
+    /// What it is now.
+    pub found: Option<Found>,
+    /// Whether an exact record of it may be under way: a file is gone from a directory that
+    /// changed after [`Reconcile::skip_newer_than`]. It counts only if the fact is still there
+    /// once the records until now have been applied.
+    pub contested: bool,
+}
+
+/// Says how a file differs from what was believed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum DifferenceKind {
+    /// Nothing was known of it.
+    New,
+    /// Its state is another.
+    Changed,
+    /// It is not there any more.
+    Gone,
+    /// Its state is what was believed, and only the identity or the inode differs, or its content
+    /// was not known: the fact is to be refreshed, and there was no change to tell of.
+    Same,
+}
+
+/// Counts what a comparison came to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// How many files were looked at.
+    pub files: u64,
+    /// How many differences were told.
+    pub differences: u64,
+}
+
+/// Compares all trees with all facts. It takes long: it belongs on a thread of its own, with a low
+/// priority.
+#[derive(Debug)]
+pub struct Reconcile<'a> {
+    /// What is watched. Facts of files outside are left alone.
+    pub trees: &'a Trees,
+    /// Reads what differs.
+    pub capture: &'a Capture,
+    /// Files that changed after this moment are left to the exact records, which began before it.
+    pub skip_newer_than: Option<Timestamp>,
+}
+
+impl Reconcile<'_> {
+    /// Walks the trees and the facts side by side and hands each difference to `sink`. It needs
+    /// memory for the directories on the way to one file, not for all files.
+    pub fn run(
+        &self,
+        known: &mut dyn KnownFiles,
+        sink: &mut dyn FnMut(Difference) -> io::Result<()>,
+    ) -> io::Result<Tally> {
+        let mut tally = Tally::default();
+        let mut sink = |difference: Option<Difference>, tally: &mut Tally| {
+            difference.map_or(Ok(()), |difference| {
+                tally.differences += 1;
+                sink(difference)
+            })
+        };
+        let mut facts = Facts::new(known);
+        let mut walk = Walk::new(self.trees)?;
+        while let Some((path, stat)) = walk.next() {
+            while let Some(fact) = facts.next_if(|fact| fact.path < path)? {
+                sink(self.unmet(fact, &walk), &mut tally)?;
+            }
+            let fact = facts.next_if(|fact| fact.path == path)?;
+            sink(self.compare(path, &stat, fact), &mut tally)?;
+            tally.files += 1;
+            if tally.files % FILES_A_TURN == 0 {
+                std::thread::yield_now();
+            }
+        }
+        while let Some(fact) = facts.next_if(|_| true)? {
+            sink(self.unmet(fact, &walk), &mut tally)?;
+        }
+        Ok(tally)
+    }
+
+    fn compare(&self, path: Text, stat: &Stat, fact: Option<KnownFile>) -> Option<Difference> {
+        let identity = Identity::of(stat);
+        let is_same_file = fact.as_ref().is_some_and(|fact| {
+            let size = if fact.state.file_type == change::FileType::Directory {
+                0
+            } else {
+                size(stat)
+            };
+            fact.identity == Some(identity) && fact.state.size == size
+        });
+        let is_unknown = |fact: &KnownFile| fact.state.content == ContentState::MovedOn;
+        if is_same_file && !fact.as_ref().is_some_and(is_unknown) || self.is_newer(identity) {
+            return None;
+        }
+        match self.capture.read(&path, None) {
+            Captured::Found(found) if self.is_newer(found.identity) => None,
+            Captured::Found(found) => {
+                let kind = match &fact {
+                    None => DifferenceKind::New,
+                    Some(_) if is_same_file => DifferenceKind::Same,
+                    Some(fact) if is_same_state(&fact.state, &found.state) => DifferenceKind::Same,
+                    Some(_) => DifferenceKind::Changed,
+                };
+                Some(Difference {
+                    path,
+                    kind,
+                    before: fact.map(|fact| fact.state),
+                    found: Some(*found),
+                    contested: false,
+                })
+            }
+            Captured::Absent => fact.map(|fact| self.gone(fact)),
+            Captured::Unreadable(error) => {
+                tracing::warn!("compare `{path}`: {error}");
+                None
+            }
+        }
+    }
+
+    /// Deals with a fact that the walk met no file for.
+    fn unmet(&self, fact: KnownFile, walk: &Walk<'_>) -> Option<Difference> {
+        if !self.trees.contains(&fact.path) || walk.is_unseen(&fact.path) {
+            return None;
+        }
+        // The walk may have listed the directory before the file was there.
+        match open::file(&fact.path).and_then(rustix::fs::fstat) {
+            Ok(stat) => self.compare(fact.path.clone(), &stat, Some(fact)),
+            Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => Some(self.gone(fact)),
+            Err(error) => {
+                tracing::warn!("look for `{}`: {error}", fact.path);
+                None
+            }
+        }
+    }
+
+    fn gone(&self, fact: KnownFile) -> Difference {
+        let contested = nearest_directory(&fact.path)
+            .is_some_and(|directory| self.is_newer(Identity::of(&directory)));
+        Difference {
+            path: fact.path,
+            kind: DifferenceKind::Gone,
+            before: Some(fact.state),
+            found: None,
+            contested,
+        }
+    }
+
+    fn is_newer(&self, identity: Identity) -> bool {
+        self.skip_newer_than
+            .is_some_and(|limit| Timestamp::from_nanos(identity.ctime_ns) > limit)
+    }
+}
+
+/// The directory that a file is gone from, or what is left above it.
+fn nearest_directory(path: &Text) -> Option<Stat> {
+    let mut above = path::ancestors(path.as_bytes()).skip(1);
+    let nearest = above.find_map(|above| open::file(&Text::from(above)).ok())?;
+    rustix::fs::fstat(nearest).ok()
+}
+
+/// Whether two states are the same but for the inode that they are stored in.
+fn is_same_state(before: &FileState, now: &FileState) -> bool {
+    let before = FileState {
+        inode: now.inode,
+        ..before.clone()
+    };
+    before == *now
+}
+
+/// Reads the facts page by page.
+struct Facts<'a> {
+    known: &'a mut dyn KnownFiles,
+    page: VecDeque<KnownFile>,
+    last: Option<Text>,
+    is_at_end: bool,
+}
+
+impl<'a> Facts<'a> {
+    fn new(known: &'a mut dyn KnownFiles) -> Self {
+        Self {
+            known,
+            page: VecDeque::new(),
+            last: None,
+            is_at_end: false,
+        }
+    }
+
+    fn next_if(&mut self, wanted: impl Fn(&KnownFile) -> bool) -> io::Result<Option<KnownFile>> {
+        if self.page.is_empty() && !self.is_at_end {
+            self.page = self.known.next_files(self.last.as_ref(), PAGE)?.into();
+            self.is_at_end = self.page.is_empty();
+            self.last = self.page.back().map(|fact| fact.path.clone());
+        }
+        Ok(self.page.pop_front_if(|fact| wanted(fact)))
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,414 @@
+//! What is watched: the roots that the patterns of the configuration come to on this host, and
+//! which paths lie in them. How changes in them are seen is the business of the ways of watching.
+
+mod ignored;
+mod mounts;
+pub(crate) mod open;
+pub(crate) mod path;
+mod pattern;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::path::Path;
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
+
+use change::Text;
+use rustix::fs::FileType;
+
+use self::ignored::Ignored;
+pub(crate) use self::ignored::{any_of, is_match};
+use self::mounts::Place;
+pub use self::mounts::{Mount, Mounts};
+use self::pattern::{Awaited, Expansion, Pattern};
+
+/// Holds what is watched. It can be shared: patterns can come to more roots while it is used.
+#[derive(Debug)]
+pub struct Trees {
+    patterns: Vec<Pattern>,
+    ignored: Ignored,
+    found: RwLock<Found>,
+}
+
+#[derive(Debug, Default)]
+struct Found {
+    roots: Vec<Root>,
+    awaited: Vec<Awaited>,
+    mounts: Arc<Mounts>,
+    last_id: u32,
+}
+
+/// Names an inode from which watching starts.
+#[derive(Clone, Debug)]
+pub struct Root {
+    /// Its number, never given to another root while the daemon runs.
+    pub id: u32,
+    /// Its absolute path, without symbolic links.
+    pub path: Text,
+    /// The device as `stat(2)` gives it.
+    pub dev: u64,
+    /// The inode number.
+    pub inode: u64,
+    /// How much of what is below it is watched.
+    pub depth: RootDepth,
+    // Keeps inode and dentry in memory, so that the number is not given to another file.
+    pin: Arc<OwnedFd>,
+}
+
+impl Root {
+    /// A descriptor of the root (`O_PATH`).
+    pub fn descriptor(&self) -> BorrowedFd<'_> {
+        self.pin.as_fd()
+    }
+}
+
+/// Says how much below a root is watched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum RootDepth {
+    /// The whole tree, up to mount points in it, which are roots of their own.
+    Whole,
+    /// Only what is directly in this directory, because a watched tree or file is there or may
+    /// appear there. Which of it is watched is what [`Trees::contains`] says.
+    Children,
+    /// It is a single file. Its directory is another root, as the file can be replaced.
+    File,
+}
+
+impl Trees {
+    /// Finds what exists of the patterns: absolute paths, where `*` stands for any part of a name.
+    ///
+    /// Nothing is watched that one of the globs `ignore` stands for, or that lies in
+    /// `own_directory`, where the store is.
+    pub fn discover(
+        patterns: &[String],
+        ignore: &[String],
+        own_directory: &Path,
+    ) -> io::Result<Self> {
+        let patterns = patterns.iter().map(|pattern| Pattern::parse(pattern));
+        let trees = Self {
+            patterns: patterns.collect::<io::Result<_>>()?,
+            ignored: Ignored::new(ignore, own_directory)?,
+            found: RwLock::default(),
+        };
+        trees.refresh()?;
+        Ok(trees)
+    }
+
+    /// All roots. None lies in a `Whole` root of the same file system.
+    pub fn roots(&self) -> Vec<Root> {
+        self.read().roots.clone()
+    }
+
+    /// The root with that number.
+    pub fn root(&self, id: u32) -> Option<Root> {
+        let found = self.read();
+        found.roots.iter().find(|root| root.id == id).cloned()
+    }
+
+    /// What was mounted when the roots were last looked for.
+    pub fn mounts(&self) -> Arc<Mounts> {
+        Arc::clone(&self.read().mounts)
+    }
+
+    /// Whether the file at a path is watched. The path has no symbolic links in its directories.
+    pub fn contains(&self, path: &Text) -> bool {
+        let path = path.as_bytes();
+        let found = self.read();
+        let in_root = |root: &Root| {
+            root.depth != RootDepth::Children && path::is_within(path, root.path.as_bytes())
+        };
+        let is_watched = found.roots.iter().any(in_root)
+            || found.awaited.iter().any(|awaited| awaited.contains(path));
+        is_watched && !self.ignored.contains(path)
+    }
+
+    /// The path of a file by the names that lead to it from a root, the one next to the root first.
+    pub fn path_of<'a>(
+        &self,
+        root_id: u32,
+        components: impl IntoIterator<Item = &'a [u8]>,
+    ) -> Option<Text> {
+        let root = self.root(root_id)?;
+        let names = components.into_iter();
+        Some(names.fold(root.path, |path, name| path::join(path.as_bytes(), name)))
+    }
+
+    /// Tells that a directory appeared at a path, by whatever means, and gives the roots that the
+    /// patterns come to in addition now. What was made in them meanwhile is the caller's to find.
+    pub fn on_created_directory(&self, path: &Text) -> Vec<Root> {
+        let leads = |awaited: &Awaited| awaited.leads_through(path.as_bytes());
+        if !self.read().awaited.iter().any(leads) {
+            return Vec::new();
+        }
+        self.refresh().unwrap_or_else(|error| {
+            tracing::warn!("look for watched trees at `{path}`: {error}");
+            Vec::new()
+        })
+    }
+
+    /// Looks for the roots again and gives those that are new; to be called, too, after something
+    /// was mounted or a directory on the way to a root renamed. Roots that are gone are forgotten,
+    /// those that remain keep their number.
+    pub fn refresh(&self) -> io::Result<Vec<Root>> {
+        let mounts = Arc::new(Mounts::read()?);
+        let mut expansion = Expansion::default();
+        for pattern in &self.patterns {
+            pattern.expand(&mut expansion);
+        }
+        let candidates = self.candidates(&expansion, &mounts);
+        let mut found = self.found.write().unwrap_or_else(PoisonError::into_inner);
+        let mut roots: Vec<Root> = Vec::with_capacity(candidates.len());
+        let mut fresh = Vec::new();
+        for (path, depth) in candidates {
+            let Some(mut root) = pin(path, depth) else {
+                continue;
+            };
+            let same = |other: &&Root| {
+                (other.dev, other.inode, other.depth) == (root.dev, root.inode, root.depth)
+            };
+            if roots.iter().any(|other| same(&other)) {
+                continue;
+            }
+            if let Some(known) = found.roots.iter().find(same) {
+                root.id = known.id;
+            } else {
+                found.last_id += 1;
+                root.id = found.last_id;
+                fresh.push(root.clone());
+            }
+            roots.push(root);
+        }
+        found.roots = roots;
+        found.awaited = expansion.awaited;
+        found.mounts = mounts;
+        Ok(fresh)
+    }
+
+    /// Which paths should be roots: no tree twice, whatever names it has.
+    fn candidates(&self, expansion: &Expansion, mounts: &Mounts) -> Vec<(Text, RootDepth)> {
+        let mut trees = BTreeSet::new();
+        for target in &expansion.targets {
+            let is_below =
+                |mount: &&Mount| path::is_within(mount.point.as_bytes(), target.as_bytes());
+            trees.extend(mounts.iter().filter(is_below).map(|mount| &mount.point));
+            trees.insert(target);
+        }
+        let awaiting = expansion.awaited.iter().map(|awaited| &awaited.directory);
+        let holds_files = |path: &&Text| {
+            let mount = mounts.containing(path.as_bytes());
+            mount.is_some_and(Mount::holds_files) && !self.ignored.contains(path.as_bytes())
+        };
+
+        // Outer places come first, and of two names for one place the one that sorts first.
+        let mut whole: BTreeMap<Place, Text> = BTreeMap::new();
+        let mut files = Vec::new();
+        for path in trees.into_iter().filter(holds_files) {
+            let Some(place) = mounts.place(path.as_bytes()) else {
+                continue;
+            };
+            match path::as_path(path.as_bytes()).symlink_metadata() {
+                Ok(metadata) if metadata.is_dir() => {
+                    whole.entry(place).or_insert_with(|| path.clone());
+                }
+                Ok(_) => files.push((path.clone(), place)),
+                Err(_gone) => {}
+            }
+        }
+        let covered = |place: &Place| {
+            let strictly = |tree: &&Place| *tree != place && place.is_within(tree);
+            whole.keys().any(|tree| strictly(&tree))
+        };
+        let mut roots: Vec<_> = whole
+            .iter()
+            .filter(|(place, _)| !covered(place))
+            .map(|(_, path)| (path.clone(), RootDepth::Whole))
+            .collect();
+        files.retain(|(_, place)| !covered(place));
+        roots.extend(files.into_iter().map(|(path, _)| (path, RootDepth::File)));
+        let awaiting: BTreeSet<_> = awaiting.filter(holds_files).collect();
+        for path in awaiting {
+            let place = mounts.place(path.as_bytes());
+            if place.is_some_and(|place| !covered(&place) && !whole.contains_key(&place)) {
+                roots.push((path.clone(), RootDepth::Children));
+            }
+        }
+        roots
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, Found> {
+        self.found.read().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Opens what is to be a root; none if it is gone or has become something else meanwhile.
+fn pin(path: Text, depth: RootDepth) -> Option<Root> {
+    let descriptor = open::file(&path).ok()?;
+    let stat = rustix::fs::fstat(&descriptor).ok()?;
+    let is_directory = FileType::from_raw_mode(stat.st_mode) == FileType::Directory;
+    (is_directory == (depth != RootDepth::File)).then(|| Root {
+        id: 0,
+        path,
+        dev: stat.st_dev,
+        inode: stat.st_ino,
+        depth,
+        pin: Arc::new(descriptor),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::{MetadataExt as _, symlink};
+
+    use super::*;
+
+    struct Host(tempfile::TempDir);
+
+    impl Host {
+        fn new() -> Self {
+            Self(tempfile::tempdir().unwrap())
+        }
+
+        fn path(&self, below: &str) -> Text {
+            path::join(
+                self.0.path().as_os_str().as_encoded_bytes(),
+                below.as_bytes(),
+            )
+        }
+
+        fn mkdir(&self, below: &str) {
+            fs::create_dir_all(self.0.path().join(below)).unwrap();
+        }
+
+        fn trees(&self, patterns: &[&str]) -> Trees {
+            let absolute: Vec<_> = patterns.iter().map(|p| self.path(p).to_lossy()).collect();
+            Trees::discover(
+                &absolute,
+                &["*.swp".to_owned()],
+                &self.0.path().join("store"),
+            )
+            .unwrap()
+        }
+
+        /// The roots as `depth path` with the path below the temporary directory.
+        fn roots(&self, roots: &[Root]) -> Vec<String> {
+            let prefix = self.0.path().as_os_str().as_encoded_bytes();
+            let mut lines: Vec<_> = roots
+                .iter()
+                .map(|root| {
+                    let below = path::below(root.path.as_bytes(), prefix).unwrap();
+                    format!("{:?} {}", root.depth, String::from_utf8_lossy(below))
+                })
+                .collect();
+            lines.sort();
+            lines
+        }
+    }
+
+    #[test]
+    fn a_tree_is_a_root_and_its_directory_is_watched_for_another_one() {
+        let host = Host::new();
+        host.mkdir("etc/ssh");
+        let trees = host.trees(&["etc", "etc/ssh"]);
+        assert_eq!(host.roots(&trees.roots()), ["Children ", "Whole etc"]);
+        let etc = trees
+            .roots()
+            .into_iter()
+            .find(|root| root.depth == RootDepth::Whole)
+            .unwrap();
+        let metadata = fs::metadata(host.0.path().join("etc")).unwrap();
+        assert_eq!((etc.dev, etc.inode), (metadata.dev(), metadata.ino()));
+        assert_eq!(
+            trees.path_of(etc.id, [b"a".as_slice(), b"\xff"]),
+            Some(path::join(host.path("etc/a").as_bytes(), b"\xff"))
+        );
+        assert!(trees.contains(&host.path("etc/ssh/x")));
+        assert!(!trees.contains(&host.path("etc/.x.swp")));
+        assert!(!trees.contains(&host.path("etcetera")));
+        assert!(!trees.contains(&host.path("")));
+    }
+
+    #[test]
+    fn a_tree_that_appears_later_becomes_a_root() {
+        let host = Host::new();
+        host.mkdir("home/alice");
+        let trees = host.trees(&["home/*/.ssh"]);
+        assert_eq!(
+            host.roots(&trees.roots()),
+            ["Children home", "Children home/alice"]
+        );
+        assert!(trees.contains(&host.path("home/alice/.ssh")));
+        assert!(!trees.contains(&host.path("home/alice/x")));
+        host.mkdir("home/alice/x");
+        assert!(
+            trees
+                .on_created_directory(&host.path("home/alice/x"))
+                .is_empty()
+        );
+        host.mkdir("home/alice/.ssh");
+        let fresh = trees.on_created_directory(&host.path("home/alice/.ssh"));
+        assert_eq!(host.roots(&fresh), ["Whole home/alice/.ssh"]);
+        host.mkdir("home/bob/.ssh");
+        let fresh = trees.on_created_directory(&host.path("home/bob"));
+        assert_eq!(
+            host.roots(&fresh),
+            ["Children home/bob", "Whole home/bob/.ssh"]
+        );
+    }
+
+    #[test]
+    fn a_replaced_tree_is_a_new_root_and_the_others_keep_their_numbers() {
+        let host = Host::new();
+        host.mkdir("a");
+        host.mkdir("b");
+        let trees = host.trees(&["a", "b"]);
+        let before = trees.roots();
+        fs::remove_dir(host.0.path().join("a")).unwrap();
+        host.mkdir("a");
+        let fresh = trees.on_created_directory(&host.path("a"));
+        assert_eq!(host.roots(&fresh), ["Whole a"]);
+        assert!(before.iter().all(|root| root.id != fresh[0].id));
+        assert_eq!(trees.roots().len(), before.len());
+        let kept = |root: &&Root| before.iter().any(|old| old.id == root.id);
+        assert_eq!(trees.roots().iter().filter(kept).count(), 2);
+    }
+
+    #[test]
+    fn a_tree_behind_a_symbolic_link_is_watched_once_under_its_own_name() {
+        let host = Host::new();
+        host.mkdir("usr/lib/modprobe.d");
+        symlink("usr/lib", host.0.path().join("lib")).unwrap();
+        let trees = host.trees(&["lib/modprobe.d", "usr/lib/modprobe.d"]);
+        assert_eq!(
+            host.roots(&trees.roots()),
+            ["Children usr/lib", "Whole usr/lib/modprobe.d"]
+        );
+        let later = host.trees(&["lib/sysctl.d"]);
+        assert!(later.contains(&host.path("usr/lib/sysctl.d/x")));
+    }
+
+    #[test]
+    fn a_single_file_is_watched_together_with_its_place() {
+        let host = Host::new();
+        fs::write(host.0.path().join("motd"), "hello").unwrap();
+        let trees = host.trees(&["motd"]);
+        assert_eq!(host.roots(&trees.roots()), ["Children ", "File motd"]);
+        assert!(trees.contains(&host.path("motd")));
+        assert!(!trees.contains(&host.path("motd2")));
+    }
+
+    #[test]
+    fn the_store_s_own_directory_is_never_watched() {
+        let host = Host::new();
+        host.mkdir("store/x");
+        let trees = host.trees(&["*"]);
+        assert_eq!(host.roots(&trees.roots()), ["Children "]);
+        assert!(!trees.contains(&host.path("store/x")));
+    }
+
+    #[test]
+    fn files_made_up_by_the_kernel_are_no_tree() {
+        let trees = Trees::discover(&["/proc/sys".to_owned()], &[], Path::new("/nowhere")).unwrap();
+        assert!(trees.roots().is_empty());
+    }
+}
