@@ -150,16 +150,23 @@ impl Assembler {
         if let Some(pending) = self.pending.get(path) {
             let new = pending.is_new() && pending.is_by(seen.who);
             if new && (pending.is_put_aside() || names::is_temporary(path)) {
-                self.pending.remove(path);
+                self.drop_put_aside(path, seen);
                 return;
             }
-            let room_was_made = pending.came == Came::Replaced && !pending.is_gone();
             self.finish(path);
-            if room_was_made && names::is_temporary(path) {
-                return;
-            }
         }
         self.pending.insert(path.clone(), Pending::gone(path.clone(), State::Deleted, seen));
+    }
+
+    /// A file that was put aside is removed again. What it was put aside from is either there anew,
+    /// which is told, or it is gone with it.
+    fn drop_put_aside(&mut self, path: &Text, seen: &Seen<'_>) {
+        let Some(Pending { came: Came::Renamed { from, .. }, .. }) = self.pending.remove(path) else {
+            return;
+        };
+        if self.pending.get(&from).is_some_and(Pending::is_gone) {
+            self.pending.insert(from.clone(), Pending::gone(from, State::Deleted, seen));
+        }
     }
 
     fn rename(&mut self, to: Text, moved: Moved, seen: &Seen<'_>) {
