@@ -1,6 +1,6 @@
-//! Comparing what the watched trees are with what the store believes: the late changes, and at the
-//! very first start the baseline. Where facts are kept and what becomes of a difference is decided
-//! elsewhere.
+//! Comparing what the watched trees are with what the store believes: late changes, the baseline.
+//!
+//! Where facts are kept and what becomes of a difference is decided elsewhere.
 
 mod walk;
 

@@ -9,7 +9,7 @@ const ARMOR: &[u8] = b"-----BEGIN ";
 /// How far behind [`ARMOR`] `PRIVATE KEY` can end: `ENCRYPTED`, `OPENSSH`, `PGP … BLOCK`.
 const ARMOR_LINE: usize = 48;
 
-/// What begins a private key of other programs (age and its plugins, PuTTY, WireGuard), and the
+/// What begins a private key of other programs (`age` and its plugins, `PuTTY`, `WireGuard`), and the
 /// hashes of passwords in files like `/etc/shadow`, by method as in crypt(5), wherever a copy is.
 const MARKERS: [&[u8]; 12] = [
     b"AGE-SECRET-KEY-",

@@ -7,7 +7,7 @@ use change::Text;
 use rustix::fs::{AtFlags, Dir, FileType, Stat};
 use rustix::io::Errno;
 
-use crate::trees::{Mounts, RootDepth, Trees, open, path};
+use crate::trees::{Mounts, Root, RootDepth, Trees, open, path};
 
 /// Walks all trees. An item is a watched file, directories included, as it was when its directory
 /// was listed.
@@ -48,27 +48,8 @@ impl<'a> Walk<'a> {
         let mut steps = BTreeMap::new();
         for root in roots {
             // A root that lies in another one's tree is entered from there, in its order.
-            if walk.is_in_another(&root.path) {
-                continue;
-            }
-            match root.depth {
-                RootDepth::Children => {
-                    // A pattern can name a symbolic link, which then is no root itself.
-                    let directory = root.path;
-                    for (name, stat) in walk.list(&directory) {
-                        let is_link = FileType::from_raw_mode(stat.st_mode) == FileType::Symlink;
-                        if is_link {
-                            let path = path::join(directory.as_bytes(), &name);
-                            steps.insert(path.as_bytes().to_vec(), Step::Tell(Box::new(stat)));
-                        }
-                    }
-                }
-                RootDepth::Whole | RootDepth::File => {
-                    let Ok(stat) = rustix::fs::fstat(root.descriptor()) else {
-                        continue;
-                    };
-                    add_steps(&mut steps, root.path.as_bytes().to_vec(), stat);
-                }
+            if !walk.is_in_another(&root.path) {
+                walk.start_at(&root, &mut steps);
             }
         }
         walk.levels.push(Level {
@@ -76,6 +57,22 @@ impl<'a> Walk<'a> {
             steps: steps.into_iter().rev().collect(),
         });
         Ok(walk)
+    }
+
+    fn start_at(&mut self, root: &Root, steps: &mut BTreeMap<Vec<u8>, Step>) {
+        if root.depth != RootDepth::Children {
+            if let Ok(stat) = rustix::fs::fstat(root.descriptor()) {
+                add_steps(steps, root.path.as_bytes().to_vec(), stat);
+            }
+            return;
+        }
+        for (name, stat) in self.list(&root.path) {
+            // A pattern can name a symbolic link, which then is no root itself.
+            if FileType::from_raw_mode(stat.st_mode) == FileType::Symlink {
+                let path = path::join(root.path.as_bytes(), &name);
+                steps.insert(path.as_bytes().to_vec(), Step::Tell(Box::new(stat)));
+            }
+        }
     }
 
     /// Whether a path lies where the walk could not or should not look.

@@ -5,7 +5,7 @@ use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{CWD, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 
-/// What the kernel takes in one call, with the NUL at the end: `PATH_MAX` in path_resolution(7).
+/// What the kernel takes in one call, with the NUL at the end: `PATH_MAX` in `path_resolution(7)`.
 const PATH_MAX: usize = 4096;
 
 /// Opens the file itself (`O_PATH`), a symbolic link included, which has no effect on the file:

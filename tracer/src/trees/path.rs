@@ -1,7 +1,7 @@
 //! Absolute paths as bytes: taking them apart and putting them together, without touching a disk.
 
 use std::ffi::OsStr;
-use std::os::unix::ffi::OsStrExt;
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
 use change::Text;
@@ -35,6 +35,14 @@ pub(crate) fn below<'a>(path: &'a [u8], tree: &[u8]) -> Option<&'a [u8]> {
         return Some(rest);
     }
     rest.strip_prefix(b"/")
+}
+
+/// What a path becomes when `from` is renamed to `to`; none if it lies elsewhere.
+pub(crate) fn moved(path: &[u8], from: &[u8], to: &[u8]) -> Option<Text> {
+    match below(path, from)? {
+        b"" => Some(Text::from(to)),
+        rest => Some(join(to, rest)),
+    }
 }
 
 /// Whether `path` is `tree` itself or lies in it.
@@ -73,6 +81,9 @@ mod tests {
     fn a_path_comes_apart_up_to_the_root() {
         let all: Vec<_> = ancestors(b"/a/b").collect();
         assert_eq!(all, [b"/a/b".as_slice(), b"/a", b"/"]);
+        assert_eq!(moved(b"/a/b", b"/a", b"/c"), Some(Text::from("/c/b")));
+        assert_eq!(moved(b"/a", b"/a", b"/c"), Some(Text::from("/c")));
+        assert_eq!(moved(b"/ab", b"/a", b"/c"), None);
         assert_eq!(join(b"/", b"a"), Text::from("/a"));
         assert_eq!(join(b"/a", b"b"), Text::from("/a/b"));
     }

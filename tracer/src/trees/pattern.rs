@@ -107,23 +107,28 @@ impl Pattern {
     /// A target's directory is always told, too: the target can be replaced by another one.
     pub(super) fn expand(&self, into: &mut Expansion) {
         let mut reached = BTreeSet::from([Text::from("/")]);
-        for (index, name) in self.names.iter().enumerate() {
-            let is_last = index + 1 == self.names.len();
-            let mut next = BTreeSet::new();
-            for directory in reached {
-                let found = find(&directory, name, is_last);
-                if found.is_empty() || is_last || matches!(name, Name::Glob(_)) {
-                    into.awaited.push(Awaited {
-                        directory,
-                        names: Arc::clone(&self.names),
-                        first: index,
-                    });
-                }
-                next.extend(found);
-            }
-            reached = next;
+        for index in 0..self.names.len() {
+            let next = reached
+                .into_iter()
+                .flat_map(|directory| self.step(index, directory, &mut into.awaited));
+            reached = next.collect();
         }
         into.targets.extend(reached);
+    }
+
+    /// Finds what the name with that index stands for in a directory.
+    fn step(&self, index: usize, directory: Text, awaited: &mut Vec<Awaited>) -> Vec<Text> {
+        let name = &self.names[index];
+        let is_last = index + 1 == self.names.len();
+        let found = find(&directory, name, is_last);
+        if found.is_empty() || is_last || matches!(name, Name::Glob(_)) {
+            awaited.push(Awaited {
+                directory,
+                names: Arc::clone(&self.names),
+                first: index,
+            });
+        }
+        found
     }
 }
 
@@ -143,11 +148,8 @@ fn find(directory: &Text, name: &Name, any_file: bool) -> Vec<Text> {
                 .collect()
         }
     };
-    let resolved = candidates
-        .iter()
-        .filter_map(|path| resolve(path, any_file))
-        .collect();
-    resolved
+    let resolved = candidates.iter().filter_map(|path| resolve(path, any_file));
+    resolved.collect()
 }
 
 fn resolve(path: &Text, any_file: bool) -> Option<Text> {
