@@ -4,6 +4,7 @@
 pub mod btf;
 pub mod plan;
 mod ring;
+pub mod selftest;
 
 use std::fs::{self, File};
 use std::io;

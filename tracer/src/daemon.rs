@@ -1,0 +1,143 @@
+//! Wires it together: ways of watching → decode → assemble → conclude → store, and the API beside
+//! it. Owns start and shutdown.
+
+mod kernel;
+mod pipeline;
+mod reconciling;
+mod shared;
+mod start;
+
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread;
+
+use anyhow::{Context as _, bail};
+use change::Timestamp;
+use change::wire::CheckState;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::broadcast;
+
+use crate::answers::Answers;
+use crate::api::{self, ApiState};
+use crate::config::Config;
+use crate::fanotify::Signal;
+use crate::reconcile::Difference;
+
+use pipeline::Pipeline;
+use shared::Shared;
+
+/// What reaches the pipeline, in the order in which it is to be worked on.
+enum Input {
+    /// Records from the kernel, as bytes, with where each ends.
+    Records(Records),
+    /// What fanotify told.
+    Signals(Vec<Signal>),
+    /// Comparing trees and facts found something.
+    Difference(Box<Difference>),
+    /// Comparing trees and facts is done.
+    Reconciled,
+    /// Somebody asks: what can be told is to be written, and then this answered.
+    Settle(SyncSender<()>),
+    /// Write everything and end.
+    Stop,
+}
+
+/// Records in one piece of memory.
+#[derive(Default)]
+struct Records {
+    bytes: Vec<u8>,
+    ends: Vec<usize>,
+}
+
+/// How many inputs may wait; beyond, the kernel's buffers fill, and count what they lose.
+const QUEUE: usize = 64;
+
+/// Runs the daemon until it is told to end by `SIGTERM` or `SIGINT`.
+pub fn run(config: Config) -> anyhow::Result<()> {
+    if !rustix::process::geteuid().is_root() {
+        bail!("tracing needs root: start it with `sudo tracer run`");
+    }
+    let started = start::start(&config)?;
+    let shared = Arc::clone(&started.shared);
+    let listener_runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()
+        .context("start the API's threads")?;
+    let listener = {
+        let _entered = listener_runtime.enter();
+        let group = (!config.socket_group.is_empty()).then_some(config.socket_group.as_str());
+        api::bind(&config.socket, group)?
+    };
+    let (inputs, queue) = sync_channel(QUEUE);
+    let (changes, _) = broadcast::channel(1024);
+    let watching = kernel::watch(started.source, &inputs, Arc::clone(&shared))?;
+    let mut pipeline = started.pipeline;
+    pipeline.publish_to(changes.clone());
+    let work = spawn_pipeline(pipeline, queue, inputs.clone())?;
+
+    let settle = watching.settler();
+    let state = ApiState {
+        answers: Answers::new(started.store_path),
+        changes,
+        status: Arc::new(move || shared.status()),
+        group: api::group_id(&config.socket_group),
+        settle: Arc::new(move || settle.settle()),
+    };
+    let served = listener_runtime.block_on(api::serve(listener, state, ended()));
+    tracing::info!("ending: writing what is in hand");
+    watching.stop();
+    if inputs.send(Input::Stop).is_err() {
+        tracing::warn!("the pipeline has ended before the daemon");
+    }
+    let ended = work.join().map_err(|_| anyhow::anyhow!("the pipeline panicked"))?;
+    listener_runtime.shutdown_background();
+    drop(std::fs::remove_file(&config.socket));
+    served.context("serve the API")?;
+    ended
+}
+
+fn spawn_pipeline(
+    mut pipeline: Pipeline,
+    queue: Receiver<Input>,
+    inputs: SyncSender<Input>,
+) -> anyhow::Result<thread::JoinHandle<anyhow::Result<()>>> {
+    let work = move || {
+        pipeline.reconcile(inputs);
+        pipeline.run(&queue).inspect_err(|error| {
+            tracing::error!("the pipeline ends: {error:#}");
+            // Without it nothing is recorded any more: end, and let the service manager start anew.
+            drop(rustix::process::kill_process(
+                rustix::process::getpid(),
+                rustix::process::Signal::TERM,
+            ));
+        })
+    };
+    thread::Builder::new().name("pipeline".to_owned()).spawn(work).context("start the pipeline")
+}
+
+/// Waits for the signal to end.
+async fn ended() {
+    let (Ok(mut term), Ok(mut int)) =
+        (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+    else {
+        tracing::error!("signals cannot be awaited: end the daemon with SIGKILL");
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = term.recv() => {}
+        _ = int.recv() => {}
+    }
+}
+
+/// Now.
+#[expect(clippy::disallowed_methods, reason = "the one clock, which everything else is given")]
+fn now() -> Timestamp {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    Timestamp::from_nanos(since.map_or(0, |since| i64::try_from(since.as_nanos()).unwrap_or(i64::MAX)))
+}
+
+/// Whether something is not as it should be, so that a user wants to know at start.
+fn is_worse_than_ok(state: CheckState) -> bool {
+    state != CheckState::Ok
+}

@@ -1,0 +1,346 @@
+//! The one thread that turns what was seen into changes and writes them.
+
+use std::path::PathBuf;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
+
+use anyhow::Context as _;
+use change::{Change, Gap, GapReason, Text, Timestamp};
+use tokio::sync::broadcast;
+
+use super::reconciling::Comparison;
+use super::{Input, Records, Shared, now};
+use crate::assemble::{Assembled, Assembler};
+use crate::capture::Capture;
+use crate::conclude::Conclude;
+use crate::decode::{self, Decoder, Places};
+use crate::enrich::Enrich;
+use crate::fanotify::Signal;
+use crate::observed::{Event, Observation, Who};
+use crate::probes::Probes;
+use crate::store::{Batch, Writer};
+use crate::trees::{RootDepth, Trees};
+
+/// How often finished changes are looked for while some are in the making.
+const TICK: Duration = Duration::from_millis(200);
+/// How often the pipeline looks around when nothing happens.
+const IDLE: Duration = Duration::from_secs(5);
+/// How often the store is told that the daemon is alive; after a kill, a gap begins there.
+const HEARTBEAT_NS: i64 = 30_000_000_000;
+/// How often the kernel is asked what it lost.
+const LOSS_CHECK_NS: i64 = 1_000_000_000;
+
+pub(super) struct Pipeline {
+    pub(super) shared: Arc<Shared>,
+    pub(super) writer: Writer,
+    pub(super) store_path: PathBuf,
+    pub(super) trees: Arc<Trees>,
+    pub(super) capture: Arc<Capture>,
+    pub(super) probes: Probes,
+    pub(super) watches_by_probes: bool,
+    pub(super) enrich: Enrich,
+    pub(super) conclude: Conclude,
+    pub(super) assembler: Assembler,
+    pub(super) decoder: Decoder,
+    pub(super) comparing: Comparing,
+    pub(super) heartbeat: Timestamp,
+    pub(super) losses: Losses,
+    pub(super) changes: Option<broadcast::Sender<Arc<Change>>>,
+    pub(super) inputs: Option<SyncSender<Input>>,
+}
+
+/// What is compared at the moment, and why.
+pub(super) struct Comparing {
+    /// When the probes were attached, or the loss was noticed.
+    pub(super) since: Timestamp,
+    /// The last moment at which the record was complete; none for the very first start.
+    pub(super) complete_until: Option<Timestamp>,
+    pub(super) is_running: bool,
+    /// Something was lost meanwhile: compare once more.
+    pub(super) again: bool,
+}
+
+/// What the kernel had lost when it was asked last.
+pub(super) struct Losses {
+    pub(super) count: u64,
+    pub(super) asked: Timestamp,
+}
+
+impl Pipeline {
+    pub(super) fn publish_to(&mut self, changes: broadcast::Sender<Arc<Change>>) {
+        self.changes = Some(changes);
+    }
+
+    /// Starts comparing the trees with the store.
+    pub(super) fn reconcile(&mut self, inputs: SyncSender<Input>) {
+        self.inputs = Some(inputs);
+        self.compare();
+    }
+
+    fn compare(&mut self) {
+        let Some(inputs) = self.inputs.clone() else { return };
+        self.comparing.is_running = true;
+        self.comparing.again = false;
+        let comparison = Comparison {
+            trees: Arc::clone(&self.trees),
+            capture: Arc::clone(&self.capture),
+            skip_newer_than: Some(self.comparing.since),
+        };
+        comparison.start(&self.store_path, inputs);
+    }
+
+    /// Works until it is told to stop.
+    pub(super) fn run(&mut self, queue: &Receiver<Input>) -> anyhow::Result<()> {
+        loop {
+            let wait = if self.assembler.is_empty() { IDLE } else { TICK };
+            match queue.recv_timeout(wait) {
+                Ok(Input::Stop) | Err(RecvTimeoutError::Disconnected) => break,
+                Ok(input) => self.take(input)?,
+                Err(RecvTimeoutError::Timeout) => {}
+            }
+            self.look_around()?;
+        }
+        let left = self.assembler.take_all();
+        self.conclude_all(left)?;
+        self.commit(Some(now()))?;
+        self.writer.checkpoint().context("close the store")
+    }
+
+    fn take(&mut self, input: Input) -> anyhow::Result<()> {
+        match input {
+            Input::Records(records) => self.take_records(&records),
+            Input::Signals(signals) => self.take_signals(signals),
+            Input::Difference(difference) => {
+                self.take_difference(*difference);
+                if self.conclude.pending_len() < 256 {
+                    return Ok(());
+                }
+                self.commit(None)
+            }
+            Input::Reconciled => {
+                self.comparing.is_running = false;
+                self.comparing.complete_until = Some(now());
+                self.commit(Some(now()))?;
+                if self.comparing.again {
+                    self.compare();
+                }
+                Ok(())
+            }
+            Input::Settle(answer) => {
+                self.capture_touched();
+                let settled = self.assembler.take_all_settled();
+                self.conclude_all(settled)?;
+                self.commit(None)?;
+                drop(answer.send(()));
+                Ok(())
+            }
+            Input::Stop => Ok(()),
+        }
+    }
+
+    fn take_records(&mut self, records: &Records) -> anyhow::Result<()> {
+        let boot = boot_time();
+        let mut start = 0;
+        for end in &records.ends {
+            let record = records.bytes.get(start..*end).unwrap_or_default();
+            start = *end;
+            let places = TreePlaces(&self.trees);
+            match self.decoder.decode(record, boot, &places) {
+                Ok(Some(observation)) => self.observe(observation),
+                Ok(None) => {}
+                Err(decode::Error::UnknownRoot(id)) => {
+                    tracing::debug!("a record names the root {id}, which is not watched any more");
+                }
+                Err(error) => self.note_loss(&error.to_string()),
+            }
+        }
+        self.capture_touched();
+        self.finish_due()
+    }
+
+    fn take_signals(&mut self, signals: Vec<Signal>) -> anyhow::Result<()> {
+        for signal in signals {
+            match signal {
+                Signal::Observation(observation) => self.observe(observation),
+                Signal::Overflow(_) => self.note_loss("fanotify's queue ran over"),
+            }
+        }
+        self.capture_touched();
+        self.finish_due()
+    }
+
+    fn observe(&mut self, observation: Observation) {
+        self.enrich.observe(&observation);
+        let Observation { time, who, event } = observation;
+        match event {
+            Event::File(event) => {
+                self.shared.count(&self.shared.file_records, 1);
+                let enrich = &self.enrich;
+                let is_same_program = |a: &Who, b: &Who| enrich.is_same_program(a, b);
+                self.assembler.observe(time, &who, event, &is_same_program);
+            }
+            Event::Sysctl { name, before, after } => {
+                let actor = self.enrich.actor(&who, time);
+                self.conclude.conclude_sysctl(&name, (before, after), time, actor);
+            }
+            Event::Fork { .. } | Event::Exec(_) | Event::Exit { .. } => {}
+        }
+    }
+
+    /// Reads the content of what was just changed, before it changes again.
+    fn capture_touched(&mut self) {
+        for path in self.assembler.take_touched() {
+            if self.trees.contains(&path) {
+                let expected = self.assembler.expected(&path);
+                let captured = self.conclude.read(&path, expected.as_ref());
+                self.assembler.set_captured(&path, captured);
+            }
+        }
+    }
+
+    fn finish_due(&mut self) -> anyhow::Result<()> {
+        let due = self.assembler.take_finished(now());
+        self.conclude_all(due)?;
+        if self.conclude.pending_len() > 0 { self.commit(None) } else { Ok(()) }
+    }
+
+    fn conclude_all(&mut self, finished: Vec<Assembled>) -> anyhow::Result<()> {
+        for assembled in finished {
+            let actor = self.enrich.actor(&assembled.who, assembled.time);
+            self.conclude.conclude(assembled, actor).context("conclude a change")?;
+        }
+        self.watch_new_directories();
+        Ok(())
+    }
+
+    fn watch_new_directories(&mut self) {
+        for path in self.conclude.take_new_directories() {
+            let roots = self.trees.on_created_directory(&path);
+            if !roots.is_empty() {
+                watch_roots(&mut self.probes, &roots, self.watches_by_probes);
+                // What was made in them before they were watched is found by comparing.
+                self.compare_again();
+            }
+        }
+    }
+
+    fn compare_again(&mut self) {
+        if self.comparing.is_running {
+            self.comparing.again = true;
+        } else {
+            self.comparing.since = now();
+            self.compare();
+        }
+    }
+
+    fn take_difference(&mut self, difference: crate::reconcile::Difference) {
+        let now = now();
+        match (self.comparing.complete_until, difference.found) {
+            (None, Some(found)) => self.conclude.baseline(difference.path, found, now),
+            (None, None) => {}
+            (Some(complete_until), found) => {
+                let difference = crate::reconcile::Difference { found, ..difference };
+                self.conclude.conclude_late(difference, now, [complete_until, now]);
+            }
+        }
+    }
+
+    fn look_around(&mut self) -> anyhow::Result<()> {
+        let now = now();
+        self.finish_due()?;
+        if now.as_nanos() - self.losses.asked.as_nanos() >= LOSS_CHECK_NS {
+            self.check_losses(now);
+        }
+        if now.as_nanos() - self.heartbeat.as_nanos() >= HEARTBEAT_NS {
+            self.commit(Some(now))?;
+        }
+        Ok(())
+    }
+
+    fn check_losses(&mut self, now: Timestamp) {
+        let lost = self.probes.lost();
+        let count: u64 = lost.iter().map(|(_, count)| count).sum::<u64>() + self.decoder.abandoned();
+        if count > self.losses.count {
+            let probes: Vec<String> =
+                lost.iter().map(|(name, count)| format!("{count} of {name}")).collect();
+            let detail = format!("records lost since the start: {}", probes.join(", "));
+            self.shared.lost.store(count, std::sync::atomic::Ordering::Relaxed);
+            self.losses.count = count;
+            self.note_loss(&detail);
+            self.enrich.scan(now);
+        }
+        self.losses.asked = now;
+    }
+
+    /// Notes that something may have been missed since the last check, and looks for what it was.
+    fn note_loss(&mut self, detail: &str) {
+        let now = now();
+        tracing::warn!("{detail}");
+        let from = self.losses.asked;
+        let detail = detail.to_owned();
+        let gap = Gap { id: 0, from, to: Some(now), reason: GapReason::Lost, detail };
+        self.conclude.push_gap(gap);
+        self.comparing.complete_until = self.comparing.complete_until.map(|_| from);
+        self.compare_again();
+    }
+
+    fn commit(&mut self, heartbeat: Option<Timestamp>) -> anyhow::Result<()> {
+        let mut batch: Batch = self.conclude.take_batch();
+        batch.sessions = self.enrich.take_session_updates();
+        batch.heartbeat = heartbeat.or_else(|| (!batch.changes.is_empty()).then(now));
+        if let Some(time) = batch.heartbeat {
+            self.heartbeat = time;
+        }
+        let stored = self.writer.commit(batch).context("write changes to the store")?;
+        self.shared.count(&self.shared.changes, stored.len());
+        for change in stored {
+            if let Some(changes) = &self.changes {
+                // Nobody follows: nobody is told.
+                drop(changes.send(Arc::new(change)));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Makes the programs tell of what is below the roots.
+pub(super) fn watch_roots(probes: &mut Probes, roots: &[crate::trees::Root], by_probes: bool) {
+    if !by_probes {
+        return;
+    }
+    for root in roots {
+        let children = root.depth == RootDepth::Children;
+        if let Err(error) = probes.watch(root.id, root.dev, root.inode, children) {
+            tracing::error!("watch `{}`: {error}", root.path);
+        }
+    }
+}
+
+/// When `CLOCK_BOOTTIME` was zero.
+fn boot_time() -> Timestamp {
+    let boot = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+    let since = Timestamp::from_parts(boot.tv_sec, u32::try_from(boot.tv_nsec).unwrap_or(0));
+    now().plus_nanos(-since.as_nanos())
+}
+
+struct TreePlaces<'a>(&'a Trees);
+
+impl Places for TreePlaces<'_> {
+    fn root(&self, id: u32) -> Option<Text> {
+        self.0.root(id).map(|root| root.path)
+    }
+
+    fn mount(&self, id: u32) -> Option<Text> {
+        self.0.mounts().by_id(id).map(|mount| mount.point.clone())
+    }
+
+    fn device(&self, dev: u64) -> Option<Text> {
+        self.0.mounts().by_dev(dev).map(|mount| mount.point.clone())
+    }
+}
+
+/// The checks of `tracer doctor`, as they stand now.
+pub(super) fn set_checks(shared: &Shared, checks: Vec<change::wire::CheckBody>) {
+    *shared.checks.lock().unwrap_or_else(PoisonError::into_inner) = checks;
+}

@@ -1,0 +1,77 @@
+//! Comparing the trees with the facts while the daemon runs: at start, and after a loss.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::mpsc::SyncSender;
+use std::{io, thread};
+
+use change::{FactValue, Text, Timestamp};
+
+use super::Input;
+use crate::capture::{Capture, Identity};
+use crate::reconcile::{Difference, KnownFile, KnownFiles, Reconcile};
+use crate::store::{Fact, FileIdentity, Reader};
+use crate::trees::Trees;
+
+/// What a comparison needs.
+pub(super) struct Comparison {
+    pub(super) trees: Arc<Trees>,
+    pub(super) capture: Arc<Capture>,
+    /// Files that changed later are left to exact records.
+    pub(super) skip_newer_than: Option<Timestamp>,
+}
+
+impl Comparison {
+    /// Compares on a thread of its own and hands each difference to the pipeline.
+    pub(super) fn start(self, store: &Path, inputs: SyncSender<Input>) {
+        let store = store.to_owned();
+        let work = move || {
+            if let Err(error) = self.run(&store, &inputs) {
+                tracing::error!("compare the trees with the store: {error}");
+            }
+            drop(inputs.send(Input::Reconciled));
+        };
+        let thread = thread::Builder::new().name("reconcile".to_owned());
+        if let Err(error) = thread.spawn(work) {
+            tracing::error!("start comparing the trees with the store: {error}");
+        }
+    }
+
+    fn run(&self, store: &Path, inputs: &SyncSender<Input>) -> io::Result<()> {
+        let mut facts = Facts(Reader::open(store).map_err(io::Error::other)?);
+        let reconcile = Reconcile {
+            trees: &self.trees,
+            capture: &self.capture,
+            skip_newer_than: self.skip_newer_than,
+        };
+        let mut pass_on = |difference: Difference| {
+            let difference = Input::Difference(Box::new(difference));
+            inputs.send(difference).map_err(|_| io::Error::from(io::ErrorKind::Interrupted))
+        };
+        let tally = reconcile.run(&mut facts, &mut pass_on)?;
+        tracing::info!("compared {} files, {} differ", tally.files, tally.differences);
+        Ok(())
+    }
+}
+
+struct Facts(Reader);
+
+impl KnownFiles for Facts {
+    fn next_files(&mut self, after: Option<&Text>, limit: usize) -> io::Result<Vec<KnownFile>> {
+        let after = after.map_or(&[][..], Text::as_bytes);
+        let facts = self.0.files_after(after, limit).map_err(io::Error::other)?;
+        Ok(facts.into_iter().filter_map(known_file).collect())
+    }
+}
+
+fn known_file(fact: Fact) -> Option<KnownFile> {
+    let Fact { subject, value, identity, time: _ } = fact;
+    let Some(FactValue::File(state)) = value else { return None };
+    let identity = identity.map(|FileIdentity { dev, inode, ctime_ns, mtime_ns }| Identity {
+        dev,
+        inode,
+        ctime_ns,
+        mtime_ns,
+    });
+    Some(KnownFile { path: subject.key, state, identity })
+}

@@ -1,0 +1,225 @@
+//! Brings everything up: the store, what is watched, and the best way to watch on this kernel.
+
+use std::fs;
+use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::atomic::AtomicU64;
+
+use anyhow::{Context as _, anyhow, bail};
+use change::wire::{CheckBody, CheckState};
+use change::{Gap, GapReason, Timestamp};
+
+use super::kernel::Source;
+use super::pipeline::{Comparing, Losses, Pipeline, set_checks, watch_roots};
+use super::{Shared, is_worse_than_ok, now};
+use crate::assemble::Assembler;
+use crate::capture::{Capture, CaptureConfig};
+use crate::conclude::{Conclude, Host};
+use crate::config::{Config, Mode};
+use crate::decode::Decoder;
+use crate::enrich::Enrich;
+use crate::fanotify::Fanotify;
+use crate::probes::{self, Probes, Scope, selftest};
+use crate::store::{Batch, Reader, Writer};
+use crate::trees::Trees;
+
+/// Everything that runs from now on.
+pub(super) struct Started {
+    pub(super) shared: Arc<Shared>,
+    pub(super) source: Source,
+    pub(super) pipeline: Pipeline,
+    pub(super) store_path: PathBuf,
+}
+
+/// The way of watching that was chosen.
+struct Watch {
+    probes: Probes,
+    records: probes::Records,
+    fanotify: Option<Fanotify>,
+    mode: &'static str,
+    checks: Vec<CheckBody>,
+}
+
+pub(super) fn start(config: &Config) -> anyhow::Result<Started> {
+    let started = now();
+    make_folder(&config.state_dir)?;
+    let store_path = config.state_dir.join("tracer.db");
+    let mut writer = Writer::open(&store_path)?;
+    let host = host(&mut writer)?;
+    let capture = Arc::new(capture(config, &mut writer)?);
+    let trees = Trees::discover(&config.watch, &config.ignore, &config.state_dir);
+    let trees = Arc::new(trees.context("find the trees to watch")?);
+    let mut watch = choose(config, &trees)?;
+    let attached = now();
+    for check in watch.checks.iter().filter(|check| is_worse_than_ok(check.state)) {
+        tracing::warn!("{}: {}", check.name, check.detail);
+    }
+    watch.probes.ignore(std::process::id())?;
+    watch_roots(&mut watch.probes, &trees.roots(), watch.fanotify.is_none());
+    let mut enrich = Enrich::new(Path::new("/"));
+    enrich.scan(attached);
+
+    let reader = Reader::open(&store_path)?;
+    let complete_until = reader.heartbeat()?;
+    writer.commit(Batch {
+        gaps: gaps(&reader, complete_until, attached, &watch)?,
+        heartbeat: Some(attached),
+        ..Batch::default()
+    })?;
+    let shared = Arc::new(Shared {
+        host: host.clone(),
+        started,
+        mode: watch.mode,
+        trees: Arc::clone(&trees),
+        store_path: store_path.clone(),
+        checks: Mutex::default(),
+        records: AtomicU64::new(0),
+        file_records: AtomicU64::new(0),
+        lost: AtomicU64::new(0),
+        changes: AtomicU64::new(0),
+    });
+    set_checks(&shared, watch.checks);
+    tracing::info!("watching {} trees by {}", trees.roots().len(), watch.mode);
+    let pipeline = Pipeline {
+        shared: Arc::clone(&shared),
+        writer,
+        store_path: store_path.clone(),
+        trees: Arc::clone(&trees),
+        capture: Arc::clone(&capture),
+        watches_by_probes: watch.fanotify.is_none(),
+        probes: watch.probes,
+        enrich,
+        conclude: Conclude::new(host, trees, capture, reader),
+        assembler: Assembler::default(),
+        decoder: Decoder::default(),
+        comparing: Comparing { since: attached, complete_until, is_running: false, again: false },
+        heartbeat: attached,
+        losses: Losses { count: 0, asked: attached },
+        changes: None,
+        inputs: None,
+    };
+    let source = Source { records: watch.records, fanotify: watch.fanotify };
+    Ok(Started { shared, source, pipeline, store_path })
+}
+
+/// Chooses the way to see file changes: programs on the kernel's functions, or else fanotify.
+fn choose(config: &Config, trees: &Arc<Trees>) -> anyhow::Result<Watch> {
+    let refused = match config.mode {
+        Mode::Fanotify => "the configuration asks for fanotify".to_owned(),
+        Mode::Auto | Mode::Trampolines => match by_probes(config) {
+            Ok(watch) => return Ok(watch),
+            Err(probes::Error::Trampolines(why)) if config.mode == Mode::Auto => why,
+            Err(error) => return Err(anyhow!(error).context("attach to the kernel")),
+        },
+    };
+    let (probes, records) = Probes::load(Scope::Processes).context("attach to the kernel")?;
+    let fanotify = match Fanotify::start(Arc::clone(trees)) {
+        Ok(fanotify) => fanotify,
+        Err(error) => bail!(
+            "file changes cannot be seen on this kernel: programs at its functions: {refused}; \
+             fanotify: {error}; run it with CAP_SYS_ADMIN, or on a kernel that allows one of both"
+        ),
+    };
+    let mut checks = probes.checks().to_vec();
+    checks.insert(0, CheckBody {
+        name: "file changes".to_owned(),
+        state: CheckState::Degraded,
+        detail: format!(
+            "seen by fanotify, as programs at the kernel's functions are refused ({refused}); not \
+             seen: who wrote through a shared descriptor, and what a process did whose descriptor \
+             others still hold"
+        ),
+    });
+    for unwatched in fanotify.unwatched() {
+        let detail = format!("not seen: changes in `{}`: {}", unwatched.path, unwatched.error);
+        let name = "watched tree".to_owned();
+        checks.push(CheckBody { name, state: CheckState::Missing, detail });
+    }
+    Ok(Watch { probes, records, fanotify: Some(fanotify), mode: "fanotify", checks })
+}
+
+fn by_probes(config: &Config) -> Result<Watch, probes::Error> {
+    let (mut probes, mut records) = Probes::load(Scope::All)?;
+    selftest::run(&mut probes, &mut records, &config.state_dir)?;
+    let mut checks = probes.checks().to_vec();
+    checks.insert(0, CheckBody {
+        name: "file changes".to_owned(),
+        state: CheckState::Ok,
+        detail: "seen by programs at the kernel's functions".to_owned(),
+    });
+    Ok(Watch { probes, records, fanotify: None, mode: "trampolines", checks })
+}
+
+/// The gaps that are known at start: the time since the daemon ran last, and what cannot be seen.
+fn gaps(
+    reader: &Reader,
+    complete_until: Option<Timestamp>,
+    attached: Timestamp,
+    watch: &Watch,
+) -> anyhow::Result<Vec<Gap>> {
+    let mut gaps = Vec::new();
+    if let Some(from) = complete_until {
+        let detail = "the daemon was not running".to_owned();
+        let reason = GapReason::Stopped;
+        gaps.push(Gap { id: 0, from, to: Some(attached), reason, detail });
+    }
+    if let Some(open) = reader.open_gap(GapReason::Unseen)? {
+        gaps.push(Gap { to: Some(attached), ..open });
+    }
+    let unseen: Vec<String> = watch
+        .checks
+        .iter()
+        .filter(|check| is_worse_than_ok(check.state))
+        .map(|check| format!("{}: {}", check.name, check.detail))
+        .collect();
+    if !unseen.is_empty() {
+        let (reason, detail) = (GapReason::Unseen, unseen.join("\n"));
+        gaps.push(Gap { id: 0, from: attached, to: None, reason, detail });
+    }
+    Ok(gaps)
+}
+
+fn make_folder(path: &Path) -> anyhow::Result<()> {
+    let made = fs::DirBuilder::new().recursive(true).mode(0o750).create(path);
+    made.with_context(|| format!("make the folder `{}`", path.display()))?;
+    let own = fs::Permissions::from_mode(0o750);
+    fs::set_permissions(path, own).with_context(|| format!("protect `{}`", path.display()))
+}
+
+/// The machine id (machine-id(5)), or one that the store keeps where the host has none.
+fn host(writer: &mut Writer) -> anyhow::Result<Host> {
+    let known = fs::read_to_string("/etc/machine-id").unwrap_or_default().trim().to_owned();
+    let id = if known.is_empty() {
+        let made = writer.meta_or_insert("machine-id", || random_hex().into_bytes())?;
+        String::from_utf8_lossy(&made).into_owned()
+    } else {
+        known
+    };
+    let name = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    Ok(Host { id, name })
+}
+
+fn capture(config: &Config, writer: &mut Writer) -> anyhow::Result<Capture> {
+    let key = writer.meta_or_insert("host-key", || random().to_vec())?;
+    let host_key = key.try_into().map_err(|_| anyhow!("the store's host key is damaged"))?;
+    let config = CaptureConfig {
+        keep_bytes: config.content.keep_bytes,
+        hash_bytes: config.content.hash_bytes,
+        secret_globs: config.secrets.paths.clone(),
+        host_key,
+    };
+    Capture::new(config).context("read the globs of secrets")
+}
+
+fn random() -> [u8; 32] {
+    let mut bytes = [0; 32];
+    // Blocks until the kernel has entropy, and cannot fail for so few bytes (getrandom(2)).
+    drop(rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty()));
+    bytes
+}
+
+fn random_hex() -> String {
+    random()[..16].iter().map(|byte| format!("{byte:02x}")).collect()
+}
