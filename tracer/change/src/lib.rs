@@ -2,6 +2,7 @@
 //! Depends on serde only, because tracer and collector share it; storage and transport live elsewhere.
 
 mod actor;
+mod author;
 mod change;
 mod fact;
 mod gap;
@@ -12,6 +13,7 @@ mod time;
 pub mod wire;
 
 pub use actor::{Actor, Ancestor, Container, Process, Session, SessionKind, User};
+pub use author::Tool;
 pub use change::{Certainty, Change, Note, Op, RenamedFrom};
 pub use fact::{ContentState, FactValue, FileState, FileType};
 pub use gap::{Gap, GapReason};
