@@ -1,1 +1,3 @@
-//! x
+//! The tracer of one host: modules in reading order.
+
+pub mod when;
