@@ -132,7 +132,10 @@ fn relative(words: &str, now: &Zoned) -> Result<Option<Zoned>, Error> {
         .or_else(|| length.strip_prefix("a "));
     let counted = one.map_or_else(|| length.to_owned(), |unit| format!("1 {unit}"));
     // The library reads `1:00:00` and `ago` itself, which here would turn the direction round.
-    if !counted.starts_with(|c: char| c.is_ascii_digit()) || counted.contains([':', 'g']) {
+    if !counted.starts_with(|c: char| c.is_ascii_digit())
+        || counted.contains(':')
+        || counted.contains("ago")
+    {
         return Ok(None);
     }
     let Ok(span) = counted.parse::<Span>() else {
