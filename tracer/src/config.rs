@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 pub use load::{Error, Loaded, Overrides, Sources};
 pub use reference::{effective, reference};
+pub(crate) use validate::glob;
 
 /// Says how a tracer behaves.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

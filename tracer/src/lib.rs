@@ -1,4 +1,7 @@
 //! The tracer of one host: modules in reading order.
 
+pub mod answers;
+pub mod api;
 pub mod config;
+pub mod store;
 pub mod when;

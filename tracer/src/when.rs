@@ -147,6 +147,7 @@ fn relative(words: &str, now: &Zoned) -> Result<Option<Zoned>, Error> {
 }
 
 /// What a day was called.
+#[derive(Clone, Copy)]
 enum Day {
     Date(Date),
     /// The most recent one; with `true` not today.

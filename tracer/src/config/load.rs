@@ -113,7 +113,7 @@ impl Config {
             let layer = parse(&path, &text)?;
             let origin = format!("`{}`", path.display());
             merge(&mut table, layer, "", &mut |key| {
-                drop(origins.insert(key, origin.clone()))
+                origins.insert(key, origin.clone());
             });
         }
         let mut config = Self::deserialize(table).expect("each layer was read as a configuration");

@@ -106,8 +106,8 @@ fn literal(table: &Table, key: &str) -> String {
         .unwrap_or(table);
     match &section[name] {
         Value::Array(items) if items.len() > 1 => {
-            let lines: String = items.iter().map(|item| format!("    {item},\n")).collect();
-            format!("[\n{lines}]")
+            let lines: Vec<_> = items.iter().map(|item| format!("    {item},")).collect();
+            format!("[\n{}\n]", lines.join("\n"))
         }
         value => value.to_string(),
     }
