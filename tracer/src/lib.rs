@@ -2,6 +2,7 @@
 
 pub mod answers;
 pub mod api;
+pub mod client;
 pub mod config;
 pub mod store;
 pub mod when;
