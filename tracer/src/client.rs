@@ -23,7 +23,7 @@ pub use events::Event;
 pub(crate) use events::Events;
 
 /// How long the daemon may think before it is given up.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// What may stand in a query as it is.
 const QUERY: &AsciiSet = &NON_ALPHANUMERIC

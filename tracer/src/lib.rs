@@ -4,5 +4,6 @@ pub mod answers;
 pub mod api;
 pub mod client;
 pub mod config;
+pub mod output;
 pub mod store;
 pub mod when;

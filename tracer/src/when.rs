@@ -10,7 +10,7 @@ use jiff::civil::{Date, DateTime, Time, Weekday};
 use jiff::tz::TimeZone;
 use jiff::{Span, ToSpan as _, Zoned};
 
-pub use show::{ago, interval, local, moment};
+pub use show::{ago, at, interval, local, moment};
 
 /// Says why a text is no time.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -210,7 +210,7 @@ impl Api {
         tokio::task::spawn_blocking(ask).await.unwrap()
     }
 
-    async fn record(&self, change: Change) {
+    fn record(&self, change: Change) {
         let laid_down = ChangeWithDiff {
             change: change.clone(),
             diff: None,
@@ -371,8 +371,8 @@ async fn the_stream_resumes_from_the_store_and_goes_on_live() {
     let api = Api::new(&three());
     let mut all = api.follow("/v1/stream", Some(1)).await;
     let mut new = api.follow("/v1/stream?op=delete", None).await;
-    api.record(change(4, b"/etc/a", Op::Modify)).await;
-    api.record(change(5, b"/etc/a", Op::Delete)).await;
+    api.record(change(4, b"/etc/a", Op::Modify));
+    api.record(change(5, b"/etc/a", Op::Delete));
     for seq in 2..=5 {
         let event = all.next().await.unwrap().unwrap();
         assert_eq!(
@@ -395,9 +395,9 @@ async fn the_stream_follows_a_subject_through_its_rename() {
         from: Some(change::RenamedFrom("/etc/a".into())),
         ..change(1, b"/etc/b", Op::Rename)
     };
-    api.record(renamed).await;
-    api.record(change(2, b"/etc/c", Op::Modify)).await;
-    api.record(change(3, b"/etc/b", Op::Modify)).await;
+    api.record(renamed);
+    api.record(change(2, b"/etc/c", Op::Modify));
+    api.record(change(3, b"/etc/b", Op::Modify));
     for seq in ["1", "3"] {
         assert_eq!(
             events.next().await.unwrap().unwrap().id.as_deref(),
@@ -413,7 +413,7 @@ async fn a_slow_reader_is_told_and_loses_nothing() {
     // On a runtime of one thread the stream cannot run before this test waits, so these are more
     // than the channel holds.
     for seq in 1..=20 {
-        api.record(change(seq, b"/etc/a", Op::Modify)).await;
+        api.record(change(seq, b"/etc/a", Op::Modify));
     }
     let mut names = Vec::new();
     let mut seqs = Vec::new();

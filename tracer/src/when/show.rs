@@ -9,14 +9,24 @@ pub fn ago(time: Timestamp, now: &Zoned) -> String {
     let seconds = now.timestamp().as_second() - then.timestamp().as_second();
     let days = days_back(&then, now);
     match seconds {
-        ..0 => format!("at {}", moment(time, now)),
+        ..0 => at(time, now),
         0..5 => "just now".to_owned(),
         5..60 => format!("{seconds} seconds ago"),
         60..3600 => count(seconds / 60, "minute"),
         _ if days == 0 || seconds < 6 * 3600 => count(seconds / 3600, "hour"),
-        _ if days == 1 => format!("yesterday at {}", then.strftime("%H:%M")),
-        _ => format!("on {}", then.strftime("%Y-%m-%d at %H:%M")),
+        _ => at(time, now),
     }
+}
+
+/// The moment within a sentence: `at 14:02`, `yesterday at 14:02`, `on 2026-11-20 at 14:02`.
+pub fn at(time: Timestamp, now: &Zoned) -> String {
+    let then = zoned(time, now);
+    let format = match days_back(&then, now) {
+        0 => "at %H:%M",
+        1 => "yesterday at %H:%M",
+        _ => "on %Y-%m-%d at %H:%M",
+    };
+    then.strftime(format).to_string()
 }
 
 /// The moment, as short as it can be named: `14:02`, `yesterday 14:02`, `2026-11-20 14:02`.
