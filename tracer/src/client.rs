@@ -7,7 +7,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use change::Timestamp;
+use change::Subject;
 use change::wire::Problem;
 use http_body_util::{BodyExt as _, Empty};
 use hyper::body::{Bytes, Incoming};
@@ -111,10 +111,14 @@ impl Request {
         }
     }
 
-    /// Adds a time.
+    /// Adds the subject asked for.
     #[must_use]
-    pub fn time(self, name: &str, value: Option<Timestamp>) -> Self {
-        self.text(name, value)
+    pub fn subject(self, subject: &Subject) -> Self {
+        let Subject { kind, key } = subject;
+        self.bytes(
+            "subject",
+            &[kind.as_str().as_bytes(), b":", key.as_bytes()].concat(),
+        )
     }
 
     /// Resumes a stream behind this change.
@@ -261,7 +265,7 @@ mod tests {
         let request = Request::new("/v1/who")
             .bytes("subject", b"/etc/\xff a+&")
             .text("n", Some(3))
-            .time("since", None);
+            .text("since", None::<u32>);
         assert_eq!(request.target, "/v1/who?subject=/etc/%FF%20a%2B%26&n=3");
     }
 

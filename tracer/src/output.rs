@@ -118,6 +118,19 @@ impl Output {
         }
     }
 
+    /// Prints one answer: as JSON, or as what `in_words` makes of it.
+    pub fn answer<T: Serialize>(
+        &self,
+        answer: &T,
+        in_words: impl FnOnce(&T, &View) -> String,
+    ) -> io::Result<()> {
+        if self.json {
+            self.json(answer)
+        } else {
+            self.text(&in_words(answer, &self.view))
+        }
+    }
+
     /// Prints text and ends the line.
     pub fn text(&self, text: &str) -> io::Result<()> {
         self.bytes(&[text.as_bytes(), b"\n"].concat())
