@@ -21,6 +21,7 @@ mod who;
 use std::path::PathBuf;
 
 use change::Timestamp;
+use clap::error::ErrorKind;
 use clap::{Args, Parser, Subcommand};
 use jiff::Zoned;
 
@@ -94,10 +95,37 @@ enum Command {
 }
 
 impl Cli {
+    /// Reads the command line. Help is printed here; an error is told, on one line.
+    pub fn from_command_line() -> Result<Self, Exit> {
+        Self::try_parse().map_err(|error| match error.kind() {
+            ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => printed(&error, Exit::Found),
+            ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => printed(&error, Exit::Usage),
+            _ => {
+                complain(&on_one_line(&error.to_string()));
+                Exit::Usage
+            }
+        })
+    }
+
     /// Whether this process is to be the daemon.
     pub fn is_daemon(&self) -> bool {
         matches!(self.command, Command::Run(_))
     }
+}
+
+/// A reader that has gone, as `head` does, is no failure.
+fn printed(help: &clap::Error, exit: Exit) -> Exit {
+    help.print().map_or(Exit::Found, |()| exit)
+}
+
+/// The message of the argument parser without its layout.
+fn on_one_line(message: &str) -> String {
+    let message = message.strip_prefix("error: ").unwrap_or(message);
+    let (message, _usage) = message.split_once("\n\nUsage:").unwrap_or((message, ""));
+    let (message, _more) = message.split_once("\n\nFor more").unwrap_or((message, ""));
+    let words = |sentence: &str| sentence.split_whitespace().collect::<Vec<_>>().join(" ");
+    let sentences: Vec<_> = message.split("\n\n").map(words).collect();
+    format!("{}; see `--help`", sentences.join("; "))
 }
 
 /// Does what the command line says, and tells what went wrong.
@@ -189,6 +217,19 @@ mod tests {
     #[test]
     fn the_arguments_are_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_usage_error_is_one_line_that_says_what_is_allowed() {
+        let error = |line: &str| {
+            let error = Cli::try_parse_from(line.split(' ')).unwrap_err();
+            on_one_line(&error.to_string())
+        };
+        insta::assert_snapshot!(error("tracer log --by robot"), @"invalid value 'robot' for '--by <AUTHOR>' [possible values: human, automation, package-manager]; see `--help`");
+        insta::assert_snapshot!(error("tracer whom /etc/hosts"), @"unrecognized subcommand 'whom'; tip: a similar subcommand exists: 'who'; see `--help`");
+        insta::assert_snapshot!(error("tracer cat /etc/hosts"), @"the following required arguments were not provided: --at <TIME>; see `--help`");
+        insta::assert_snapshot!(error("tracer show x"), @"invalid value 'x' for '<SEQ>': invalid digit found in string; see `--help`");
+        insta::assert_snapshot!(error("tracer who x -n 0"), @"invalid value '0' for '--number <N>': 0 is not in 1..=1000; see `--help`");
     }
 
     #[test]

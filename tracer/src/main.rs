@@ -3,12 +3,14 @@
 use std::io::{self, IsTerminal as _};
 use std::process::ExitCode;
 
-use clap::Parser as _;
 use tracer::cli::{self, Cli};
 use tracing_subscriber::EnvFilter;
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match Cli::from_command_line() {
+        Ok(cli) => cli,
+        Err(exit) => return exit.into(),
+    };
     log_to_stderr(if cli.is_daemon() { "info" } else { "warn" });
     cli::run(cli).into()
 }

@@ -159,7 +159,11 @@ impl Output {
 /// Writes one line to standard error. Where even that fails there is nobody left to tell.
 pub fn complain(text: &str) {
     let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    drop(writeln!(io::stderr().lock(), "tracer: {line}"));
+    drop(writeln!(
+        io::stderr().lock(),
+        "tracer: {}",
+        escape_text(&line)
+    ));
 }
 
 /// The rules that most tools follow: the flag, then `NO_COLOR`, `CLICOLOR_FORCE`, `CLICOLOR`, `TERM`.

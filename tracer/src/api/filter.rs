@@ -106,3 +106,77 @@ impl Filter {
                 || change.from.as_ref().is_some_and(|from| matches(&from.0)))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::change;
+    use super::*;
+
+    #[test]
+    fn every_filter_that_is_set_must_hold() {
+        let nginx = change(1, b"/etc/nginx/a.conf", Op::Modify);
+        let accepts = |query: ChangeQuery| Filter::new(query).unwrap().accepts(&nginx);
+        let query = ChangeQuery::default;
+        let path = |glob: &str| {
+            accepts(ChangeQuery {
+                path: Some(glob.to_owned()),
+                ..query()
+            })
+        };
+        let user = |user: &str| {
+            accepts(ChangeQuery {
+                user: Some(user.to_owned()),
+                ..query()
+            })
+        };
+        assert!(accepts(query()));
+        assert_eq!(
+            [
+                path("/etc/nginx/*"),
+                path("/etc/*"),
+                path("/etc/**"),
+                path("**/*.conf")
+            ],
+            [true, false, true, true]
+        );
+        assert_eq!(
+            [user("alice"), user("1000"), user("root"), user("0")],
+            [true, true, false, false]
+        );
+        assert!(accepts(ChangeQuery {
+            by: Some(Author::Human),
+            session: Some(41),
+            ..query()
+        }));
+        assert!(!accepts(ChangeQuery {
+            by: Some(Author::Human),
+            session: Some(42),
+            ..query()
+        }));
+        assert!(accepts(ChangeQuery {
+            since: Some(nginx.time),
+            ..query()
+        }));
+        assert!(!accepts(ChangeQuery {
+            until: Some(nginx.time),
+            ..query()
+        }));
+        assert!(!accepts(ChangeQuery {
+            kind: Some(Kind::Sysctl),
+            ..query()
+        }));
+        assert!(!accepts(ChangeQuery {
+            op: Some(Op::Create),
+            ..query()
+        }));
+        let late = Change {
+            actor: None,
+            ..nginx.clone()
+        };
+        let by_anyone = ChangeQuery {
+            by: Some(Author::Human),
+            ..query()
+        };
+        assert!(!Filter::new(by_anyone).unwrap().accepts(&late));
+    }
+}

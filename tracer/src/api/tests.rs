@@ -23,7 +23,7 @@ use crate::client::{self, Request};
 
 const CONTENT: &str = "b3:0000000000000000000000000000000000000000000000000000000000000001";
 
-fn change(seq: u64, path: &[u8], op: Op) -> Change {
+pub(super) fn change(seq: u64, path: &[u8], op: Op) -> Change {
     Change {
         host: "5f3c".to_owned(),
         hostname: "web-1".to_owned(),
