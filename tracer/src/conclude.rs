@@ -61,6 +61,16 @@ impl Conclude {
         std::mem::take(&mut self.batch)
     }
 
+    /// How many changes and facts wait to be written.
+    pub fn pending_len(&self) -> usize {
+        self.batch.changes.len() + self.batch.facts.len() + self.batch.gaps.len()
+    }
+
+    /// Takes in a gap, to be written with the changes.
+    pub fn push_gap(&mut self, gap: change::Gap) {
+        self.batch.gaps.push(gap);
+    }
+
     /// Directories that appeared since the last call: patterns may come to more trees in them.
     pub fn take_new_directories(&mut self) -> Vec<Text> {
         std::mem::take(&mut self.new_directories)

@@ -1,16 +1,36 @@
-//! The daemon and command line of one host.
-pub mod answers;
+//! The tracer of one host: modules in the order in which a change passes them.
+
+pub mod observed;
+
+pub mod probes;
+
+pub mod decode;
+
+pub mod fanotify;
+
 pub mod assemble;
-pub mod blame;
 pub mod capture;
 pub mod conclude;
-pub mod daemon;
-pub mod decode;
-pub mod diff;
-pub mod fanotify;
-pub mod observed;
-pub mod probes;
-pub mod recap;
+pub mod enrich;
 pub mod reconcile;
-pub mod store;
 pub mod trees;
+
+pub mod store;
+
+pub mod answers;
+pub mod blame;
+pub mod diff;
+pub mod recap;
+
+pub mod api;
+pub mod client;
+
+pub mod cli;
+pub mod output;
+pub mod when;
+
+pub mod config;
+pub mod daemon;
+#[cfg(test)]
+mod docs;
+pub mod doctor;

@@ -7,7 +7,6 @@ mod ring;
 pub mod selftest;
 
 use std::fs::{self, File};
-use std::io;
 use std::os::fd::{AsFd as _, AsRawFd as _};
 
 use aya::maps::{Array, HashMap, MapData, PerCpuArray};
@@ -251,6 +250,14 @@ fn resolve(types: &Btf) -> Result<Offsets, btf::Error> {
     Ok(offsets)
 }
 
+/// The fields that this kernel lacks and that nothing works without.
+pub fn missing_fields(types: &Btf) -> Vec<btf::Error> {
+    let mut offsets = Offsets::UNKNOWN;
+    let paths = offsets.paths().map(|(path, _)| path);
+    let needed = paths.into_iter().filter(|path| !OPTIONAL_FIELDS.contains(path));
+    needed.filter_map(|path| types.offset(path).err()).collect()
+}
+
 fn map<T: TryFrom<aya::maps::Map, Error = aya::maps::MapError>>(
     ebpf: &mut Ebpf,
     name: &'static str,
@@ -313,9 +320,4 @@ fn chain(error: &dyn std::error::Error) -> String {
     }
     let tail: Vec<&str> = text.lines().rev().take(6).collect();
     tail.into_iter().rev().collect::<Vec<_>>().join(" | ")
-}
-
-/// Whether an error means that this process may not do it.
-pub fn is_permission(error: &io::Error) -> bool {
-    error.kind() == io::ErrorKind::PermissionDenied
 }

@@ -9,11 +9,11 @@ use serde_json::Value;
 
 use crate::output::{line, step};
 use crate::process::follow;
-use crate::tools::{Need, install_missing};
+use crate::tools::install_missing;
 
 /// Builds the daemon and says where it is.
 pub(crate) fn run() -> Result<()> {
-    install_missing(Need::Build)?;
+    install_missing(&[])?;
     step("build");
     let tracer = tracer()?;
     line(tracer.display());

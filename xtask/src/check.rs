@@ -29,7 +29,7 @@ const CHECKS: [Check; 8] = [
 
 /// Installs what is missing and runs all checks.
 pub(crate) fn run() -> Result<()> {
-    install_missing(Need::Check)?;
+    install_missing(&[Need::Check])?;
     all()
 }
 

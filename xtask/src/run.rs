@@ -6,7 +6,7 @@ use clap::Args;
 use crate::build;
 use crate::output::{line, step};
 use crate::process::{as_root, is_root, run as run_command};
-use crate::tools::{Need, install_missing};
+use crate::tools::install_missing;
 
 #[derive(Args)]
 pub(crate) struct RunArgs {
@@ -18,7 +18,7 @@ pub(crate) struct RunArgs {
 /// Installs, builds, says what to try, and runs the daemon in the foreground until it is
 /// interrupted.
 pub(crate) fn run(args: &RunArgs) -> Result<()> {
-    install_missing(Need::Build)?;
+    install_missing(&[])?;
     step("build");
     let tracer = build::tracer()?;
     let shown = tracer

@@ -73,12 +73,10 @@ impl Summary {
 pub(crate) fn run(args: &TestArgs) -> Result<()> {
     let wanted = |stage| args.only.is_none_or(|only| only == stage);
     let in_guests = wanted(Stage::Tiny) || wanted(Stage::Debian);
-    install_missing(match args.only {
-        None => Need::Guests,
-        Some(_) if in_guests => Need::Guests,
-        Some(Stage::Check) => Need::Check,
-        Some(_) => Need::Build,
-    })?;
+    let mut needs = Vec::new();
+    needs.extend(wanted(Stage::Check).then_some(Need::Check));
+    needs.extend(in_guests.then_some(Need::Guests));
+    install_missing(&needs)?;
     let mut summary = Summary::default();
     // Downloads and images take minutes, of which most is waiting: they go on beside the compiling.
     let material = in_guests.then(|| {

@@ -39,26 +39,24 @@ struct Tool {
     features: Option<String>,
 }
 
-/// What a task may need; the more of it, the later in the list.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+/// What a task may need besides what compiles both halves.
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Need {
-    /// Compile both halves.
-    Build,
-    /// Also lint them and check the rest of the repository.
+    /// The linters, for code and the rest of the repository.
     Check,
-    /// Also boot guests.
+    /// What downloads, builds and boots guests.
     Guests,
 }
 
 /// Says what is missing, installs it, and says nothing when all is there.
-pub(crate) fn install_missing(need: Need) -> Result<()> {
+pub(crate) fn install_missing(needs: &[Need]) -> Result<()> {
     let compiler = Compiler::find();
     let llvm = llvm_version(compiler.as_ref());
-    let tools: Vec<Tool> = wanted_tools(need, llvm)
+    let tools: Vec<Tool> = wanted_tools(needs, llvm)
         .into_iter()
         .filter(|tool| !tool.is_there(llvm))
         .collect();
-    let packages = missing_packages(&wanted_packages(need, compiler.as_ref(), &tools, llvm))?;
+    let packages = missing_packages(&wanted_packages(needs, compiler.as_ref(), &tools, llvm))?;
     if packages.is_empty() && tools.is_empty() {
         return Ok(());
     }
@@ -85,7 +83,7 @@ pub(crate) fn install_missing(need: Need) -> Result<()> {
 
 /// Returns the program of a tool that [`install_missing`] has installed.
 pub(crate) fn tool(program: &str) -> Result<PathBuf> {
-    let tool = wanted_tools(Need::Check, 0)
+    let tool = wanted_tools(&[Need::Check], 0)
         .into_iter()
         .find(|tool| tool.program == program);
     let tool = tool.with_context(|| format!("`{program}` is not in the list of tools"))?;
@@ -93,7 +91,7 @@ pub(crate) fn tool(program: &str) -> Result<PathBuf> {
 }
 
 fn wanted_packages(
-    need: Need,
+    needs: &[Need],
     compiler: Option<&Compiler>,
     tools: &[Tool],
     llvm: u32,
@@ -107,17 +105,17 @@ fn wanted_packages(
         wanted.extend([format!("llvm-{llvm}-dev"), format!("libpolly-{llvm}-dev")]);
     }
     let of_debian = compiler.is_none_or(|compiler| compiler.sysroot == Path::new("/usr"));
-    if need >= Need::Check && of_debian {
+    if needs.contains(&Need::Check) && of_debian {
         wanted.push(DEBIAN_LINTER.to_owned());
     }
-    if need >= Need::Guests {
+    if needs.contains(&Need::Guests) {
         wanted.extend(GUEST_PACKAGES.map(str::to_owned));
     }
     wanted
 }
 
 /// The tools with the versions that the configuration files were written for.
-fn wanted_tools(need: Need, llvm: u32) -> Vec<Tool> {
+fn wanted_tools(needs: &[Need], llvm: u32) -> Vec<Tool> {
     let tool = |name, program, version| Tool {
         name,
         program,
@@ -128,7 +126,7 @@ fn wanted_tools(need: Need, llvm: u32) -> Vec<Tool> {
         features: Some(format!("llvm-{llvm}")),
         ..tool("bpf-linker", "bpf-linker", "0.13")
     }];
-    if need >= Need::Check {
+    if needs.contains(&Need::Check) {
         tools.push(tool("cargo-deny", "cargo-deny", "0.20"));
         // Without its language server and schema downloads.
         tools.push(Tool {

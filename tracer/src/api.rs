@@ -1,0 +1,133 @@
+//! The HTTP API of one host, on its Unix socket: route table, state, and how it is served.
+//!
+//! One file a resource; parameters are read in `api/params.rs`, errors are `api/error.rs`.
+
+mod access;
+mod blame;
+mod changes;
+mod content;
+mod diff;
+mod error;
+mod filter;
+mod gaps;
+mod listen;
+mod params;
+mod sessions;
+mod status;
+mod stream;
+#[cfg(test)]
+mod tests;
+mod who;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::FromRef;
+use axum::middleware;
+use axum::routing::get;
+use change::Change;
+use change::wire::StatusBody;
+use tokio::net::UnixListener;
+use tokio::sync::{broadcast, watch};
+
+use crate::answers::Answers;
+use crate::store;
+
+pub use access::group_id;
+pub use error::Error;
+pub use listen::{BindError, bind};
+
+/// How long requests may take to end once the daemon stops.
+const LAST_REQUESTS: Duration = Duration::from_secs(5);
+
+/// What the handlers answer from.
+#[derive(Clone)]
+pub struct ApiState {
+    /// Answers from the store.
+    pub answers: Answers,
+    /// Every change, once it is in the store.
+    pub changes: broadcast::Sender<Arc<Change>>,
+    /// How the daemon is.
+    pub status: Arc<dyn Fn() -> StatusBody + Send + Sync>,
+    /// Numeric id of the group that may use the API beside root.
+    pub group: Option<u32>,
+}
+
+/// The state, and the word that the daemon stops, for answers that would never end.
+#[derive(Clone)]
+struct Shared {
+    state: ApiState,
+    stopping: watch::Receiver<bool>,
+}
+
+impl FromRef<Shared> for ApiState {
+    fn from_ref(shared: &Shared) -> Self {
+        shared.state.clone()
+    }
+}
+
+impl FromRef<Shared> for watch::Receiver<bool> {
+    fn from_ref(shared: &Shared) -> Self {
+        shared.stopping.clone()
+    }
+}
+
+/// Answers requests until `shutdown` completes and the requests under way have ended.
+pub async fn serve(
+    listener: UnixListener,
+    state: ApiState,
+    shutdown: impl Future<Output = ()> + Send + 'static,
+) {
+    let (stop, stopping) = watch::channel(false);
+    let mut stopped = stopping.clone();
+    let shutdown = async move {
+        shutdown.await;
+        stop.send_replace(true);
+    };
+    let make_service =
+        router(Shared { state, stopping }).into_make_service_with_connect_info::<access::Peer>();
+    let served = axum::serve(listener, make_service).with_graceful_shutdown(shutdown);
+    // A reader that does not read on must not hold up the daemon's end.
+    let out_of_time = async move {
+        if stopped.wait_for(|stop| *stop).await.is_ok() {
+            tokio::time::sleep(LAST_REQUESTS).await;
+        }
+    };
+    tokio::select! {
+        ended = served.into_future() => if let Err(error) = ended {
+            tracing::error!(%error, "serve API");
+        },
+        () = out_of_time => tracing::warn!("API requests were cut off"),
+    }
+}
+
+fn router(shared: Shared) -> Router {
+    let check = middleware::from_fn_with_state(shared.state.clone(), access::check);
+    Router::new()
+        .route("/v1/changes", get(changes::list))
+        .route("/v1/changes/{seq}", get(changes::show))
+        .route("/v1/who", get(who::show))
+        .route("/v1/diff", get(diff::show))
+        .route("/v1/blame", get(blame::show))
+        .route("/v1/content/{hash}", get(content::by_hash))
+        .route("/v1/content-at", get(content::at))
+        .route("/v1/sessions", get(sessions::list))
+        .route("/v1/sessions/{id}", get(sessions::recap))
+        .route("/v1/gaps", get(gaps::list))
+        .route("/v1/status", get(status::show))
+        .route("/v1/stream", get(stream::follow))
+        .route("/healthz", get(status::healthy))
+        .route("/readyz", get(status::ready))
+        .fallback(error::unknown_route)
+        .method_not_allowed_fallback(error::method_not_allowed)
+        .layer(check)
+        .with_state(shared)
+}
+
+/// Asks the store on a thread that may block.
+async fn blocking<T: Send + 'static>(
+    ask: impl FnOnce() -> Result<T, store::Error> + Send + 'static,
+) -> Result<T, Error> {
+    Ok(tokio::task::spawn_blocking(ask).await??)
+}

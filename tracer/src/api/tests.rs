@@ -1,0 +1,445 @@
+//! The API over a real Unix socket, with answers that a fixture laid down.
+
+use std::io::{Read as _, Write as _};
+use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+use std::time::Duration;
+
+use change::wire::{
+    BlameBody, BlameLine, ChangeWithDiff, Counters, DiffBody, Page, Problem, RecapBody,
+    SessionBody, StatusBody, WhoBody,
+};
+use change::{
+    Actor, Certainty, Change, Gap, GapReason, Op, Process, Session, SessionKind, Subject,
+    Timestamp, User,
+};
+use serde::de::DeserializeOwned;
+use tokio::sync::{broadcast, oneshot};
+use tokio::task::JoinHandle;
+
+use super::{ApiState, bind, serve};
+use crate::answers::{Answers, Fixture};
+use crate::client::{self, Request};
+
+const CONTENT: &str = "b3:0000000000000000000000000000000000000000000000000000000000000001";
+
+pub(super) fn change(seq: u64, path: &[u8], op: Op) -> Change {
+    Change {
+        host: "5f3c".to_owned(),
+        hostname: "web-1".to_owned(),
+        seq,
+        time: Timestamp::from_parts(1_795_269_731 + i64::try_from(seq).unwrap(), 0),
+        subject: Subject::file(path),
+        op,
+        from: None,
+        before: None,
+        after: None,
+        certainty: Certainty::Exact,
+        between: None,
+        run: None,
+        operations: 1,
+        notes: Vec::new(),
+        actor: Some(Actor {
+            user: User {
+                uid: 0,
+                name: Some("root".to_owned()),
+            },
+            login_user: Some(User {
+                uid: 1000,
+                name: Some("alice".to_owned()),
+            }),
+            process: Process {
+                pid: 7,
+                start: Timestamp::default(),
+                exe: Some("/usr/bin/vim".to_owned()),
+                argv: vec!["vim".to_owned()],
+                argv_truncated: false,
+                cwd: None,
+            },
+            ancestry: Vec::new(),
+            session: Some(session()),
+            unit: None,
+            container: None,
+        }),
+    }
+}
+
+fn session() -> Session {
+    Session {
+        id: 41,
+        kind: SessionKind::Ssh,
+        tty: None,
+        remote: None,
+    }
+}
+
+/// What the answers are made from; the one place that knows how answers are laid down.
+fn answers(changes: &[Change]) -> Answers {
+    let answers = Answers::default();
+    {
+        let mut fixture = answers.0.lock().unwrap();
+        let with_diff = |change: &Change| ChangeWithDiff {
+            change: change.clone(),
+            diff: None,
+        };
+        let user = Some(User {
+            uid: 1000,
+            name: Some("alice".to_owned()),
+        });
+        let session = SessionBody {
+            session: session(),
+            user,
+            start: Timestamp::default(),
+            end: None,
+            changes: 1,
+        };
+        let line = BlameLine {
+            line: 1,
+            text: "x".to_owned(),
+            seq: None,
+            time: None,
+            user: None,
+        };
+        *fixture = Fixture {
+            changes: changes.iter().map(with_diff).collect(),
+            contents: [
+                (CONTENT.to_owned(), vec![0xff, 0]),
+                ("/etc/kept".to_owned(), b"old\n".to_vec()),
+            ]
+            .into(),
+            sessions: vec![RecapBody {
+                session,
+                commands: Vec::new(),
+            }],
+            gaps: vec![Gap {
+                id: 1,
+                from: Timestamp::default(),
+                to: None,
+                reason: GapReason::Stopped,
+                detail: "x".to_owned(),
+            }],
+            blame: Some(BlameBody {
+                subject: Subject::file("/etc/kept"),
+                lines: vec![line],
+            }),
+            ..Fixture::default()
+        };
+    }
+    answers
+}
+
+struct Api {
+    folder: tempfile::TempDir,
+    state: ApiState,
+    stop: oneshot::Sender<()>,
+    served: JoinHandle<()>,
+}
+
+impl Api {
+    fn new(changes: &[Change]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let listener = bind(&folder.path().join("s"), None).unwrap();
+        let status = || StatusBody {
+            version: "0.1.0".to_owned(),
+            host: "5f3c".to_owned(),
+            hostname: "web-1".to_owned(),
+            pid: 7,
+            started: Timestamp::default(),
+            mode: "trampolines".to_owned(),
+            last_seq: 3,
+            complete_since: None,
+            counters: Counters::default(),
+            store_bytes: 1,
+            resident_bytes: 1,
+            watched: Vec::new(),
+            doctor: Vec::new(),
+        };
+        let state = ApiState {
+            answers: answers(changes),
+            changes: broadcast::channel(4).0,
+            status: Arc::new(status),
+            group: None,
+        };
+        let (stop, stopped) = oneshot::channel();
+        let shutdown = async { drop(stopped.await) };
+        let served = tokio::spawn(serve(listener, state.clone(), shutdown));
+        Self {
+            folder,
+            state,
+            stop,
+            served,
+        }
+    }
+
+    async fn send(
+        &self,
+        request: &Request,
+    ) -> Result<hyper::Response<hyper::body::Incoming>, client::Error> {
+        client::send(&self.folder.path().join("s"), request).await
+    }
+
+    async fn bytes(&self, target: &str) -> Vec<u8> {
+        let response = self.send(&Request::new(target)).await.unwrap();
+        client::collected(response).await.unwrap().to_vec()
+    }
+
+    async fn get<T: DeserializeOwned>(&self, target: &str) -> T {
+        serde_json::from_slice(&self.bytes(target).await).unwrap()
+    }
+
+    /// The client reads only what is `application/problem+json` as a refusal.
+    async fn refused(&self, target: &str) -> Problem {
+        match self.send(&Request::new(target)).await {
+            Err(client::Error::Refused(problem)) => problem,
+            Err(error) => panic!("{target}: {error}"),
+            Ok(response) => panic!("{target}: {}", response.status()),
+        }
+    }
+
+    /// What the server sends, head and all, to a request of any method.
+    async fn raw(&self, method: &str, target: &str) -> String {
+        let socket = self.folder.path().join("s");
+        let request = format!("{method} {target} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
+        let ask = move || {
+            let mut stream = UnixStream::connect(socket).unwrap();
+            stream.write_all(request.as_bytes()).unwrap();
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer).unwrap();
+            answer
+        };
+        tokio::task::spawn_blocking(ask).await.unwrap()
+    }
+
+    fn record(&self, change: Change) {
+        let laid_down = ChangeWithDiff {
+            change: change.clone(),
+            diff: None,
+        };
+        self.state.answers.0.lock().unwrap().changes.push(laid_down);
+        let _listeners = self.state.changes.send(Arc::new(change));
+    }
+
+    async fn follow(&self, target: &str, after: Option<u64>) -> client::Events {
+        let request = Request::new(target);
+        let request = match after {
+            Some(seq) => request.after(seq),
+            None => request,
+        };
+        client::Events::new(self.send(&request).await.unwrap().into_body())
+    }
+}
+
+fn three() -> [Change; 3] {
+    [
+        change(1, b"/etc/a", Op::Create),
+        change(2, b"/etc/\xff b", Op::Modify),
+        change(3, b"/etc/a", Op::Modify),
+    ]
+}
+
+#[tokio::test]
+async fn changes_are_listed_newest_first_and_paged() {
+    let api = Api::new(&three());
+    let seqs = |page: &Page<Change>| {
+        page.items
+            .iter()
+            .map(|change| change.seq)
+            .collect::<Vec<_>>()
+    };
+    let page: Page<Change> = api.get("/v1/changes?n=2").await;
+    assert_eq!(seqs(&page), [3, 2]);
+    let next = page.next.unwrap();
+    let page: Page<Change> = api.get(&format!("/v1/changes?n=2&cursor={next}")).await;
+    assert_eq!((seqs(&page), page.next), (vec![1], None));
+    let page: Page<Change> = api.get("/v1/changes?op=create").await;
+    assert_eq!(seqs(&page), [1]);
+    let one: ChangeWithDiff = api.get("/v1/changes/2").await;
+    assert_eq!(one.change, three()[1]);
+}
+
+#[tokio::test]
+async fn a_subject_that_is_not_utf8_is_found() {
+    let api = Api::new(&three());
+    let who: WhoBody = api.get("/v1/who?subject=%2Fetc%2F%ff+b&n=5").await;
+    assert_eq!(who.subject, Subject::file(b"/etc/\xff b".as_slice()));
+    assert_eq!(who.changes[0].change.seq, 2);
+    let none: WhoBody = api.get("/v1/who?subject=/etc/none").await;
+    assert!(none.changes.is_empty());
+}
+
+#[tokio::test]
+async fn every_resource_answers() {
+    let api = Api::new(&three());
+    let diff: DiffBody = api
+        .get("/v1/diff?subject=/etc/a&since=2026-01-01T00:00:00%2B01:00&until=2026-02-01T00:00:00Z")
+        .await;
+    assert_eq!(diff.since.to_string(), "2025-12-31T23:00:00.000000000Z");
+    let by_path: BlameBody = api.get("/v1/blame?path=/etc/kept").await;
+    let by_subject: BlameBody = api.get("/v1/blame?subject=file:/etc/kept").await;
+    assert_eq!(by_path, by_subject);
+    assert_eq!(
+        api.bytes(&format!("/v1/content/{CONTENT}")).await,
+        [0xff, 0]
+    );
+    assert_eq!(
+        api.bytes("/v1/content-at?path=/etc/kept&at=2026-01-01T00:00:00Z")
+            .await,
+        b"old\n"
+    );
+    let sessions: Page<SessionBody> = api.get("/v1/sessions").await;
+    let recap: RecapBody = api.get("/v1/sessions/41").await;
+    assert_eq!(sessions.items, [recap.session]);
+    let gaps: Page<Gap> = api.get("/v1/gaps?n=1").await;
+    assert_eq!(gaps.items.len(), 1);
+    let status: StatusBody = api.get("/v1/status").await;
+    assert_eq!(status.last_seq, 3);
+    assert_eq!(api.bytes("/healthz").await, b"ok\n");
+    assert_eq!(api.bytes("/readyz").await, b"ready\n");
+}
+
+#[tokio::test]
+async fn every_refusal_is_a_problem() {
+    let api = Api::new(&three());
+    let k3 = CONTENT.replace("b3", "k3");
+    let table = [
+        ("/v1/nothing", 404, "unknown-route"),
+        ("/v1/sessions/%ff", 404, "unknown-route"),
+        ("/", 404, "unknown-route"),
+        ("/v1/changes?n=0", 400, "bad-parameter"),
+        ("/v1/changes?since=yesterday", 400, "bad-parameter"),
+        ("/v1/changes/x", 400, "bad-parameter"),
+        ("/v1/changes?sicne=x", 400, "unknown-parameter"),
+        ("/v1/status?x", 400, "unknown-parameter"),
+        ("/v1/who", 400, "missing-parameter"),
+        ("/v1/blame?subject=module:x", 400, "bad-parameter"),
+        ("/v1/content/b3:12", 400, "bad-parameter"),
+        ("/v1/stream?n=1", 400, "unknown-parameter"),
+        ("/v1/changes/99", 404, "not-found"),
+        ("/v1/sessions/99", 404, "not-found"),
+        ("/v1/blame?path=/etc/none", 404, "not-found"),
+        (
+            "/v1/content-at?path=/etc/none&at=2026-01-01T00:00:00Z",
+            404,
+            "not-found",
+        ),
+        (&format!("/v1/content/{k3}"), 404, "not-kept"),
+        (
+            &format!("/v1/content/{}", CONTENT.replace('1', "2")),
+            404,
+            "not-found",
+        ),
+    ];
+    for (target, status, kind) in table {
+        let problem = api.refused(target).await;
+        assert_eq!(
+            (problem.status, problem.kind.as_str()),
+            (status, kind),
+            "{target}"
+        );
+        assert!(
+            !problem.detail.is_empty() && !problem.title.is_empty(),
+            "{target}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn another_method_is_a_problem_that_names_the_allowed_ones() {
+    let api = Api::new(&[]);
+    let answer = api.raw("POST", "/v1/changes").await.to_ascii_lowercase();
+    assert!(answer.starts_with("http/1.1 405 "), "{answer}");
+    assert!(answer.contains("\r\nallow: get,head\r\n"), "{answer}");
+    assert!(
+        answer.contains("\r\ncontent-type: application/problem+json\r\n"),
+        "{answer}"
+    );
+}
+
+#[tokio::test]
+async fn an_unreadable_store_is_told_without_its_inner_workings() {
+    let api = Api::new(&[]);
+    api.state.answers.0.lock().unwrap().broken = true;
+    let problem = api.refused("/v1/changes").await;
+    assert_eq!((problem.status, problem.kind.as_str()), (500, "internal"));
+    assert!(!problem.detail.contains("fire"), "{}", problem.detail);
+    assert_eq!(api.refused("/readyz").await.status, 503);
+    assert_eq!(api.bytes("/healthz").await, b"ok\n");
+}
+
+#[tokio::test]
+async fn the_stream_resumes_from_the_store_and_goes_on_live() {
+    let api = Api::new(&three());
+    let mut all = api.follow("/v1/stream", Some(1)).await;
+    let mut new = api.follow("/v1/stream?op=delete", None).await;
+    api.record(change(4, b"/etc/a", Op::Modify));
+    api.record(change(5, b"/etc/a", Op::Delete));
+    for seq in 2..=5 {
+        let event = all.next().await.unwrap().unwrap();
+        assert_eq!(
+            (event.name.as_str(), event.id),
+            ("change", Some(seq.to_string()))
+        );
+        assert_eq!(
+            serde_json::from_str::<Change>(&event.data).unwrap().seq,
+            seq
+        );
+    }
+    assert_eq!(new.next().await.unwrap().unwrap().id.as_deref(), Some("5"));
+}
+
+#[tokio::test]
+async fn the_stream_follows_a_subject_through_its_rename() {
+    let api = Api::new(&[]);
+    let mut events = api.follow("/v1/stream?subject=/etc/a", None).await;
+    let renamed = Change {
+        from: Some(change::RenamedFrom("/etc/a".into())),
+        ..change(1, b"/etc/b", Op::Rename)
+    };
+    api.record(renamed);
+    api.record(change(2, b"/etc/c", Op::Modify));
+    api.record(change(3, b"/etc/b", Op::Modify));
+    for seq in ["1", "3"] {
+        assert_eq!(
+            events.next().await.unwrap().unwrap().id.as_deref(),
+            Some(seq)
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_slow_reader_is_told_and_loses_nothing() {
+    let api = Api::new(&[]);
+    let mut events = api.follow("/v1/stream", None).await;
+    // On a runtime of one thread the stream cannot run before this test waits, so these are more
+    // than the channel holds.
+    for seq in 1..=20 {
+        api.record(change(seq, b"/etc/a", Op::Modify));
+    }
+    let mut names = Vec::new();
+    let mut seqs = Vec::new();
+    while seqs.last() != Some(&20) {
+        let event = events.next().await.unwrap().unwrap();
+        names.push(event.name);
+        seqs.extend(event.id.and_then(|id| id.parse::<u64>().ok()));
+    }
+    assert_eq!(seqs, (1..=20).collect::<Vec<_>>());
+    assert_eq!(names.iter().filter(|name| *name == "lagged").count(), 1);
+}
+
+#[tokio::test]
+async fn an_open_stream_does_not_hold_up_the_end() {
+    let api = Api::new(&[]);
+    let mut events = api.follow("/v1/stream", None).await;
+    let Api {
+        folder: _folder,
+        state: _,
+        stop,
+        served,
+    } = api;
+    stop.send(()).unwrap();
+    assert_eq!(events.next().await.unwrap(), None);
+    tokio::time::timeout(Duration::from_secs(4), served)
+        .await
+        .unwrap()
+        .unwrap();
+}

@@ -1,0 +1,133 @@
+//! The one configuration struct and its defaults. Reading it from files is in `config/load.rs`,
+//! what may stand in it in `config/validate.rs`, and its reference in `config/reference.rs`.
+
+mod load;
+mod reference;
+mod validate;
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+pub use load::{Error, Loaded, Overrides, Sources};
+pub use reference::{effective, reference};
+pub(crate) use validate::glob;
+
+/// Says how a tracer behaves.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// Where the store is.
+    pub state_dir: PathBuf,
+    /// Where the API listens.
+    pub socket: PathBuf,
+    /// The group that may use the API beside root; empty for none.
+    pub socket_group: String,
+    /// How to see file changes.
+    pub mode: Mode,
+    /// The trees to watch: absolute paths, in which `*` stands for any part of one component.
+    pub watch: Vec<String>,
+    /// Globs of paths within them to leave out.
+    pub ignore: Vec<String>,
+    /// How much of a file is read and kept.
+    pub content: ContentLimits,
+    /// Which content is never kept.
+    pub secrets: Secrets,
+}
+
+/// Says how to see file changes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Mode {
+    /// The best that this kernel offers.
+    #[default]
+    Auto,
+    /// Programs on the kernel's functions; refuses to start without.
+    Trampolines,
+    /// The kernel's notification of file changes.
+    Fanotify,
+}
+
+/// Says how much of a file is read and kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ContentLimits {
+    /// Content of files up to this size is kept.
+    pub keep_bytes: u64,
+    /// Content of files up to this size is hashed; larger ones are known by their metadata only.
+    pub hash_bytes: u64,
+}
+
+/// Says which content is a secret and never kept.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Secrets {
+    /// Globs of paths whose content is a secret.
+    pub paths: Vec<String>,
+    /// Whether a file that holds a private key is a secret wherever it lies.
+    pub content: bool,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            state_dir: "/var/lib/tracer".into(),
+            socket: "/run/tracer/tracer.sock".into(),
+            socket_group: "tracer".to_owned(),
+            mode: Mode::default(),
+            watch: owned(&[
+                "/etc",
+                "/boot",
+                "/usr/local",
+                "/opt",
+                "/root/.ssh",
+                "/home/*/.ssh",
+                "/var/spool/cron",
+                "/usr/lib/systemd/system",
+                "/lib/modprobe.d",
+                "/usr/lib/sysctl.d",
+            ]),
+            ignore: Vec::new(),
+            content: ContentLimits::default(),
+            secrets: Secrets::default(),
+        }
+    }
+}
+
+impl Default for ContentLimits {
+    fn default() -> Self {
+        Self {
+            keep_bytes: 1024 * 1024,
+            hash_bytes: 64 * 1024 * 1024,
+        }
+    }
+}
+
+impl Default for Secrets {
+    fn default() -> Self {
+        Self {
+            paths: owned(&[
+                "/etc/shadow*",
+                "/etc/gshadow*",
+                "/etc/ssh/ssh_host_*_key",
+                "/etc/security/opasswd*",
+                "/etc/krb5.keytab",
+                "/etc/ssl/private/**",
+                "**/id_rsa",
+                "**/id_dsa",
+                "**/id_ecdsa",
+                "**/id_ecdsa_sk",
+                "**/id_ed25519",
+                "**/id_ed25519_sk",
+                "**/*.key",
+                "**/*.p12",
+                "**/*.pfx",
+            ]),
+            content: true,
+        }
+    }
+}
+
+fn owned(items: &[&str]) -> Vec<String> {
+    items.iter().map(|&item| item.to_owned()).collect()
+}

@@ -1,0 +1,54 @@
+//! Gaps in words.
+
+use change::{Gap, GapReason};
+
+use super::View;
+use super::escape::escape_text;
+use crate::when;
+
+/// A gap for a listing.
+pub fn gap_line(gap: &Gap, view: &View) -> String {
+    let from = when::local(gap.from, &view.now);
+    let to = gap.to.map_or_else(
+        || "still open         ".to_owned(),
+        |to| when::local(to, &view.now),
+    );
+    let reason = view.yellow(&format!("{:<7}", gap.reason.as_str()));
+    format!(
+        "{:>4}  {from} – {to}  {reason}  {}",
+        gap.id,
+        escape_text(&gap.detail)
+    )
+    .trim_end()
+    .to_owned()
+}
+
+/// A gap as a warning beside an answer.
+pub(super) fn warning(gap: &Gap, view: &View) -> String {
+    let detail = if gap.detail.is_empty() {
+        reason(gap.reason).to_owned()
+    } else {
+        escape_text(&gap.detail)
+    };
+    let text = match gap.to {
+        Some(to) => {
+            format!(
+                "there was a gap {}: {detail}",
+                when::interval([gap.from, to], "–", &view.now)
+            )
+        }
+        None => format!(
+            "there is a gap since {}: {detail}",
+            when::moment(gap.from, &view.now)
+        ),
+    };
+    view.yellow(&text)
+}
+
+fn reason(reason: GapReason) -> &'static str {
+    match reason {
+        GapReason::Stopped => "tracer was stopped",
+        GapReason::Lost => "records were lost",
+        GapReason::Unseen => "tracer cannot see everything here",
+    }
+}

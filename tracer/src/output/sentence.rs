@@ -1,0 +1,307 @@
+//! A change in one sentence: who did what to it, when, and where they came from.
+
+use change::{Certainty, Change, FactValue, FileState, Gap, GapReason, Note, Op};
+
+use super::actor;
+use super::escape::escape_text;
+use super::{View, escape};
+use crate::when;
+
+/// The sentence, in which `object` stands for the subject: `it`, or its name.
+pub(super) fn sentence(change: &Change, object: &str, gaps: &[Gap], view: &View) -> String {
+    let ago = when::ago(change.time, &view.now);
+    let Some(actor) = change
+        .actor
+        .as_ref()
+        .filter(|_| change.certainty == Certainty::Exact)
+    else {
+        return late(change, object, gaps, view);
+    };
+    let way = actor.session.as_ref().map_or_else(String::new, actor::way);
+    let way = match way.chars().next() {
+        None => way,
+        Some('(') => format!(" {way}"),
+        Some(_) => format!(", {way}"),
+    };
+    let who = view.bold(&actor::who(actor));
+    // After a value the time would read as a part of it.
+    let comma = match change.op {
+        Op::Rename | Op::Symlink | Op::Mode | Op::Owner | Op::Xattr | Op::Set => ",",
+        _ => "",
+    };
+    format!("{who} {}{comma} {ago}{way}", deed(change, object, view))
+}
+
+/// A change that nothing watched: when it can have been, and why nobody knows who.
+fn late(change: &Change, object: &str, gaps: &[Gap], view: &View) -> String {
+    let deed = match change.op {
+        Op::Modify => format!("changed {object}"),
+        _ => deed(change, object, view),
+    };
+    let (when, why) = match change.between {
+        Some([from, to]) => {
+            let when = format!("between {}", when::interval([from, to], " and ", &view.now));
+            let overlapping = gaps
+                .iter()
+                .find(|gap| gap.from <= to && gap.to.is_none_or(|end| end >= from));
+            (when, overlapping.map_or("", |gap| reason(gap.reason)))
+        }
+        None => (
+            format!("before {}", when::moment(change.time, &view.now)),
+            "",
+        ),
+    };
+    format!("something {deed} {when}{why}; who did it is not known")
+}
+
+fn reason(reason: GapReason) -> &'static str {
+    match reason {
+        GapReason::Stopped => " while tracer was stopped",
+        GapReason::Lost => " while records were lost",
+        GapReason::Unseen => " where tracer could not see",
+    }
+}
+
+/// What was done, in the past tense.
+fn deed(change: &Change, object: &str, view: &View) -> String {
+    let of_it = if object == "it" {
+        String::new()
+    } else {
+        format!(" of {object}")
+    };
+    let states = || {
+        Some((
+            as_file(change.before.as_ref())?,
+            as_file(change.after.as_ref())?,
+        ))
+    };
+    match change.op {
+        Op::Modify if change.notes.contains(&Note::SameContent) => {
+            format!("rewrote {object} with the same content")
+        }
+        Op::Modify => format!("edited {object}"),
+        Op::Rename => match &change.from {
+            Some(from) => format!("renamed {object} from {}", from.0),
+            None => format!("renamed {object}"),
+        },
+        Op::Symlink => match as_file(change.after.as_ref()).and_then(|file| file.target.as_deref())
+        {
+            Some(target) => format!("made {object} a symbolic link to {}", escape_text(target)),
+            None => format!("made {object} a symbolic link"),
+        },
+        Op::Mode => match states() {
+            Some((before, after)) => {
+                format!("changed the mode{of_it} {} → {}", before.mode, after.mode)
+            }
+            None => format!("changed the mode{of_it}"),
+        },
+        Op::Owner => match states() {
+            Some((before, after)) => {
+                let [before, after] =
+                    [before, after].map(|file| view.names.owner(file.uid, file.gid));
+                format!("changed the owner{of_it} {before} → {after}")
+            }
+            None => format!("changed the owner{of_it}"),
+        },
+        Op::Xattr => match states() {
+            Some((before, after)) => format!(
+                "changed the attributes{of_it}: {}",
+                attributes(before, after)
+            ),
+            None => format!("changed the attributes{of_it}"),
+        },
+        Op::Set => format!("set {object}{}", values(change)),
+        op => format!("{} {object}", past(op)),
+    }
+}
+
+fn past(op: Op) -> &'static str {
+    match op {
+        Op::Create => "created",
+        Op::Delete => "deleted",
+        Op::Link => "linked",
+        Op::Install => "installed",
+        Op::Upgrade => "upgraded",
+        Op::Downgrade => "downgraded",
+        Op::Remove => "removed",
+        Op::Load => "loaded",
+        Op::Unload => "unloaded",
+        Op::Start => "started",
+        Op::Stop => "stopped",
+        Op::Restart => "restarted",
+        Op::Enable => "enabled",
+        Op::Disable => "disabled",
+        Op::Mount => "mounted",
+        Op::Unmount => "unmounted",
+        Op::Modify | Op::Rename | Op::Symlink | Op::Mode | Op::Owner | Op::Xattr | Op::Set => {
+            "changed"
+        }
+    }
+}
+
+fn as_file(value: Option<&FactValue>) -> Option<&FileState> {
+    value.and_then(FactValue::as_file)
+}
+
+/// ` 60 → 10`, as far as the values are known.
+fn values(change: &Change) -> String {
+    let value = |fact: &Option<FactValue>| match fact {
+        Some(FactValue::Setting { value }) => Some(escape::argument(value)),
+        _ => None,
+    };
+    match (value(&change.before), value(&change.after)) {
+        (Some(before), Some(after)) => format!(" {before} → {after}"),
+        (None, Some(after)) => format!(" to {after}"),
+        _ => String::new(),
+    }
+}
+
+/// Which extended attributes came, went and changed.
+fn attributes(before: &FileState, after: &FileState) -> String {
+    let name = |name: &String| escape_text(name);
+    let set = after
+        .xattrs
+        .iter()
+        .filter(|(key, value)| before.xattrs.get(*key) != Some(*value));
+    let removed = before
+        .xattrs
+        .keys()
+        .filter(|key| !after.xattrs.contains_key(*key));
+    let words: Vec<_> = set
+        .map(|(key, value)| format!("{} = {}", name(key), escape::argument(value)))
+        .chain(removed.map(|key| format!("{} removed", name(key))))
+        .collect();
+    if words.is_empty() {
+        "not known which".to_owned()
+    } else {
+        words.join(", ")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use change::{Actor, Container, RenamedFrom, Session, SessionKind, Subject};
+
+    use super::super::fixture::{actor, at, edit, file, late, view};
+    use super::*;
+
+    fn said(change: &Change) -> String {
+        sentence(change, "it", &[], &view())
+    }
+
+    fn by(actor: Actor) -> String {
+        said(&Change {
+            actor: Some(actor),
+            ..edit()
+        })
+    }
+
+    fn in_session(kind: SessionKind, commands: &[&str]) -> Actor {
+        let session = Session {
+            id: 7,
+            kind,
+            tty: None,
+            remote: None,
+        };
+        Actor {
+            session: Some(session),
+            login_user: None,
+            ..actor(commands)
+        }
+    }
+
+    #[test]
+    fn who_is_a_person_or_what_worked_for_one() {
+        insta::assert_snapshot!(said(&edit()), @"alice edited it 12 minutes ago, over ssh from 10.1.2.3 (session 41, pts/0)");
+        insta::assert_snapshot!(by(in_session(SessionKind::Console, &["vi"])), @"root edited it 12 minutes ago, on the console (session 7)");
+        insta::assert_snapshot!(by(actor(&["dpkg -i x", "apt install x", "sudo apt install x", "-bash"])), @"the package manager (apt, run by alice) edited it 12 minutes ago, over ssh from 10.1.2.3 (session 41, pts/0)");
+        insta::assert_snapshot!(by(in_session(SessionKind::Cron, &["cp a b", "sh -c x"])), @"a cron job of root edited it 12 minutes ago (session 7)");
+        let unit = Some("nginx.service".to_owned());
+        insta::assert_snapshot!(by(Actor { unit, ..in_session(SessionKind::Service, &["nginx"]) }), @"service nginx.service edited it 12 minutes ago (session 7)");
+        let container = Container {
+            id: "abc123def456789".to_owned(),
+            runtime: "docker".to_owned(),
+        };
+        insta::assert_snapshot!(by(Actor { container: Some(container), ..in_session(SessionKind::Container, &["sh"]) }), @"container docker abc123def456 edited it 12 minutes ago (session 7)");
+        insta::assert_snapshot!(by(actor(&["python3 /root/.ansible/tmp/x/AnsiballZ_copy.py", "sh"])), @"configuration management (ansible, run by alice) edited it 12 minutes ago, over ssh from 10.1.2.3 (session 41, pts/0)");
+        insta::assert_snapshot!(by(Actor { session: None, ..actor(&["vi"]) }), @"alice edited it 12 minutes ago");
+    }
+
+    #[test]
+    fn what_was_done_is_a_verb_with_before_and_after() {
+        let op = |op| Change { op, ..edit() };
+        let states = |op, before, after| Change {
+            before: Some(FactValue::File(before)),
+            after: Some(FactValue::File(after)),
+            ..Change { op, ..edit() }
+        };
+        insta::assert_snapshot!(said(&op(Op::Create)), @"alice created it 12 minutes ago, over ssh from 10.1.2.3 (session 41, pts/0)");
+        insta::assert_snapshot!(said(&op(Op::Delete)), @"alice deleted it 12 minutes ago, over ssh from 10.1.2.3 (session 41, pts/0)");
+        insta::assert_snapshot!(said(&Change { notes: vec![Note::SameContent], ..edit() }), @"alice rewrote it with the same content 12 minutes ago, over ssh from 10.1.2.3 (session 41, pts/0)");
+        let from = Some(RenamedFrom(b"/etc/nginx/\x1b\xff".as_slice().into()));
+        insta::assert_snapshot!(said(&Change { from, ..op(Op::Rename) }), @r"alice renamed it from /etc/nginx/\u{1b}\xff, 12 minutes ago, over ssh from 10.1.2.3 (session 41, pts/0)");
+        let mode = FileState {
+            mode: "0600".to_owned(),
+            ..file("b3:1")
+        };
+        insta::assert_snapshot!(said(&states(Op::Mode, file("b3:1"), mode)), @"alice changed the mode 0644 → 0600, 12 minutes ago, over ssh from 10.1.2.3 (session 41, pts/0)");
+        let owner = FileState {
+            uid: 7,
+            gid: 33,
+            ..file("b3:1")
+        };
+        insta::assert_snapshot!(said(&states(Op::Owner, file("b3:1"), owner)), @"alice changed the owner root:root → 7:www-data, 12 minutes ago, over ssh from 10.1.2.3 (session 41, pts/0)");
+        let target = FileState {
+            target: Some("../x".to_owned()),
+            ..file("b3:1")
+        };
+        insta::assert_snapshot!(said(&states(Op::Symlink, file("b3:1"), target)), @"alice made it a symbolic link to ../x, 12 minutes ago, over ssh from 10.1.2.3 (session 41, pts/0)");
+        let xattrs = BTreeMap::from([("user.a".to_owned(), "b c".to_owned())]);
+        let attributes = FileState {
+            xattrs,
+            ..file("b3:1")
+        };
+        insta::assert_snapshot!(said(&states(Op::Xattr, file("b3:1"), attributes)), @"alice changed the attributes: user.a = 'b c', 12 minutes ago, over ssh from 10.1.2.3 (session 41, pts/0)");
+        let setting = |value: &str| {
+            Some(FactValue::Setting {
+                value: value.to_owned(),
+            })
+        };
+        let swappiness = Change {
+            subject: Subject::parse(b"sysctl:vm.swappiness").unwrap(),
+            before: setting("60"),
+            after: setting("10"),
+            ..op(Op::Set)
+        };
+        insta::assert_snapshot!(said(&swappiness), @"alice set it 60 → 10, 12 minutes ago, over ssh from 10.1.2.3 (session 41, pts/0)");
+    }
+
+    #[test]
+    fn a_late_change_says_when_it_can_have_been_and_why_nobody_knows() {
+        let gap = |reason| Gap {
+            id: 1,
+            from: at("14:00"),
+            to: Some(at("14:10")),
+            reason,
+            detail: String::new(),
+        };
+        let with = |gaps: &[Gap]| sentence(&late(), "it", gaps, &view());
+        insta::assert_snapshot!(with(&[gap(GapReason::Stopped)]), @"something changed it between 14:02 and 14:07 while tracer was stopped; who did it is not known");
+        insta::assert_snapshot!(with(&[gap(GapReason::Lost)]), @"something changed it between 14:02 and 14:07 while records were lost; who did it is not known");
+        insta::assert_snapshot!(with(&[]), @"something changed it between 14:02 and 14:07; who did it is not known");
+        let elsewhere = Gap {
+            from: at("10:00"),
+            to: Some(at("10:10")),
+            ..gap(GapReason::Stopped)
+        };
+        insta::assert_snapshot!(with(&[elsewhere]), @"something changed it between 14:02 and 14:07; who did it is not known");
+        let deleted = Change {
+            op: Op::Delete,
+            between: None,
+            ..late()
+        };
+        insta::assert_snapshot!(said(&deleted), @"something deleted it before 14:18; who did it is not known");
+    }
+}
