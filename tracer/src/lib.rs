@@ -7,6 +7,7 @@ pub mod conclude;
 pub mod daemon;
 pub mod decode;
 pub mod diff;
+pub mod enrich;
 pub mod fanotify;
 pub mod observed;
 pub mod probes;
