@@ -18,7 +18,7 @@ const MAX_CMDLINE_BYTES: u64 = 16 * 1024;
 const MAX_FILE_BYTES: u64 = 64 * 1024;
 
 /// The audit system's "not set" (`AUDIT_UID_UNSET`, `AUDIT_SID_UNSET`):
-/// <https://github.com/torvalds/linux/blob/v6.12/include/uapi/linux/audit.h#L511>.
+/// <https://github.com/torvalds/linux/blob/v6.12/include/uapi/linux/audit.h>.
 const AUDIT_UNSET: u32 = u32::MAX;
 
 /// Reads `/proc` under a root.
@@ -125,7 +125,7 @@ impl Procfs {
         let path = text.lines().find_map(|line| line.strip_prefix("0::/"))?;
         let mount = super::units::cgroup2_mount(&self.root)?;
         // The inode number of a cgroup's folder is its id:
-        // https://github.com/torvalds/linux/blob/v6.12/include/linux/cgroup.h#L315
+        // https://github.com/torvalds/linux/blob/v6.12/include/linux/cgroup.h (`cgroup_id`)
         Some(fs::metadata(mount.join(path)).ok()?.ino())
     }
 
@@ -145,7 +145,7 @@ impl Procfs {
     }
 
     /// The kernel's name of a terminal, from its device number as `stat` writes it:
-    /// <https://github.com/torvalds/linux/blob/v6.12/include/linux/kdev_t.h#L39>.
+    /// <https://github.com/torvalds/linux/blob/v6.12/include/linux/kdev_t.h> (`new_encode_dev`).
     fn terminal(&self, device: u32) -> Option<String> {
         let major = device >> 8 & 0xfff;
         let minor = (device & 0xff) | (device >> 12 & 0xf_ff00);

@@ -8,7 +8,7 @@ use super::mask;
 pub(super) const MAX_ARGV_BYTES: usize = 4096;
 
 /// What the kernel appends to the path of an executable whose file was replaced, as an upgrade of
-/// its package does: <https://github.com/torvalds/linux/blob/v6.12/fs/d_path.c#L100>.
+/// its package does: <https://github.com/torvalds/linux/blob/v6.12/fs/d_path.c> (`d_path`).
 const DELETED: &str = " (deleted)";
 
 /// The program that a process runs, safe to show.

@@ -18,7 +18,7 @@ const MAX_LOGIND_FILES: usize = 1024;
 const MAX_TABLE_BYTES: u64 = 8 << 20;
 
 /// The state `TCP_ESTABLISHED`:
-/// <https://github.com/torvalds/linux/blob/v6.12/include/net/tcp_states.h#L13>.
+/// <https://github.com/torvalds/linux/blob/v6.12/include/net/tcp_states.h>.
 const ESTABLISHED: &str = "01";
 
 /// What logind knows of a session.
@@ -35,7 +35,7 @@ pub(super) struct Login {
 pub(super) fn login(root: &Path, session: u32) -> Option<Login> {
     let folder = root.join("run/systemd/sessions");
     // logind names its sessions by the audit session wherever it can:
-    // https://github.com/systemd/systemd/blob/v256/src/login/logind-dbus.c#L1139
+    // https://github.com/systemd/systemd/blob/v256/src/login/logind-dbus.c (`method_create_session`)
     let named = read_login(&folder.join(session.to_string()));
     if let Some(login) = named.filter(|login| login.audit.is_none_or(|audit| audit == session)) {
         return Some(login);
@@ -135,7 +135,7 @@ fn established(table: &Path, wanted: &HashSet<&str>) -> Vec<(String, IpAddr)> {
 }
 
 /// An address as the kernel prints it: words of 32 bits in hexadecimal, each in the host's order.
-/// <https://github.com/torvalds/linux/blob/v6.12/net/ipv6/tcp_ipv6.c#L2140>
+/// <https://github.com/torvalds/linux/blob/v6.12/net/ipv6/tcp_ipv6.c> (`get_tcp6_sock`)
 fn parse_address(text: &str) -> Option<IpAddr> {
     let (address, _port) = text.split_once(':')?;
     let word = |index: usize| {

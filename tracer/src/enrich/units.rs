@@ -26,7 +26,7 @@ const MISSING_NS: i64 = 60_000_000_000;
 const SEARCH_EVERY_NS: i64 = 100_000_000;
 
 /// Inode number of the host's first pid namespace, the same on every kernel (`PROC_PID_INIT_INO`):
-/// <https://github.com/torvalds/linux/blob/v6.12/include/linux/proc_ns.h#L42>.
+/// <https://github.com/torvalds/linux/blob/v6.12/include/linux/proc_ns.h>.
 const INIT_PID_NS: u32 = 0xEFFF_FFFC;
 
 /// Knows the cgroups of the host.
@@ -105,7 +105,7 @@ impl Units {
         } else {
             // A service may have its own mounts only to be kept from the host's, and the kernel's
             // own threads, in the root cgroup, may too (`kdevtmpfs`):
-            // https://github.com/torvalds/linux/blob/v6.12/drivers/base/devtmpfs.c#L422
+            // https://github.com/torvalds/linux/blob/v6.12/drivers/base/devtmpfs.c (`devtmpfs_setup`)
             let init = self.init_mount_ns?;
             let is_own = standing.mount_ns != 0 && standing.mount_ns != init;
             if !is_own || place.is_root || place.is_service() {

@@ -30,6 +30,9 @@ pub(super) fn mask_whole_value(argument: &str) -> Option<String> {
 
 /// Hides the secrets that a text names, wherever in it.
 pub(super) fn mask_text(text: &str) -> String {
+    if text.len() < TOKEN_MIN_BYTES && !text.contains([':', '=', ' ', '\t']) {
+        return text.to_owned();
+    }
     let bytes = text.as_bytes();
     let mut masked = String::with_capacity(text.len());
     let mut at = 0;
