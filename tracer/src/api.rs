@@ -23,8 +23,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::FromRef;
-use axum::middleware;
+use axum::extract::{FromRef, Request, State};
+use axum::middleware::{self, Next};
+use axum::response::Response;
 use axum::routing::get;
 use change::Change;
 use change::wire::StatusBody;
@@ -52,6 +53,8 @@ pub struct ApiState {
     pub status: Arc<dyn Fn() -> StatusBody + Send + Sync>,
     /// Numeric id of the group that may use the API beside root.
     pub group: Option<u32>,
+    /// Sees to it that what happened until now is in the store; blocks while it does.
+    pub settle: Arc<dyn Fn() + Send + Sync>,
 }
 
 /// The state, and the word that the daemon stops, for answers that would never end.
@@ -104,6 +107,7 @@ pub async fn serve(
 
 fn router(shared: Shared) -> Router {
     let check = middleware::from_fn_with_state(shared.state.clone(), access::check);
+    let settle = middleware::from_fn_with_state(shared.state.clone(), settle);
     Router::new()
         .route("/v1/changes", get(changes::list))
         .route("/v1/changes/{seq}", get(changes::show))
@@ -121,8 +125,19 @@ fn router(shared: Shared) -> Router {
         .route("/readyz", get(status::ready))
         .fallback(error::unknown_route)
         .method_not_allowed_fallback(error::method_not_allowed)
+        .layer(settle)
         .layer(check)
         .with_state(shared)
+}
+
+/// Lets the daemon write what is in hand before a question is answered, so that whoever asks right
+/// after a change is told of it.
+async fn settle(State(state): State<ApiState>, request: Request, next: Next) -> Response {
+    if request.uri().path().starts_with("/v1/") {
+        // A panic in there is the pipeline's, which ends the daemon.
+        drop(tokio::task::spawn_blocking(move || (state.settle)()).await);
+    }
+    next.run(request).await
 }
 
 /// Asks the store on a thread that may block.

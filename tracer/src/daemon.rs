@@ -84,7 +84,7 @@ pub fn run(config: Config) -> anyhow::Result<()> {
         group: api::group_id(&config.socket_group),
         settle: Arc::new(move || settle.settle()),
     };
-    let served = listener_runtime.block_on(api::serve(listener, state, ended()));
+    listener_runtime.block_on(api::serve(listener, state, ended()));
     tracing::info!("ending: writing what is in hand");
     watching.stop();
     if inputs.send(Input::Stop).is_err() {
@@ -93,7 +93,6 @@ pub fn run(config: Config) -> anyhow::Result<()> {
     let ended = work.join().map_err(|_| anyhow::anyhow!("the pipeline panicked"))?;
     listener_runtime.shutdown_background();
     drop(std::fs::remove_file(&config.socket));
-    served.context("serve the API")?;
     ended
 }
 

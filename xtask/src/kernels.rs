@@ -21,8 +21,9 @@ const RELEASES: [&str; 4] = [
     "trixie-backports",
 ];
 
-/// Which packages are kernels for virtual machines, without their debug symbols.
-const KERNEL_PACKAGES: &str = "^linux-image-[0-9].*-cloud-amd64$";
+/// Which packages are kernels for virtual machines: no debug symbols, and no empty packages that
+/// depend on the newest of a line.
+const KERNEL_PACKAGES: &str = r"^linux-image-[0-9]+\.[0-9]+\.[0-9]+.*-cloud-amd64$";
 
 /// Unpacks the debs in `$1` and keeps kernel and modules, uncompressed and with their index, there.
 const UNPACK: &str = r#"
@@ -62,6 +63,15 @@ impl Kernel {
 
 /// Returns the newest kernel of each of the lines, downloaded where the cache doesn't have it.
 pub(crate) fn fetch(lines: &[&str]) -> Result<Vec<Kernel>> {
+    let fetched = fetch_listed(lines);
+    if fetched.is_ok() || !PrivateApt::forget_lists()? {
+        return fetched;
+    }
+    // The mirror may have dropped what yesterday's lists name.
+    fetch_listed(lines)
+}
+
+fn fetch_listed(lines: &[&str]) -> Result<Vec<Kernel>> {
     let apt = PrivateApt::open(&RELEASES)?;
     let packages = apt.names(KERNEL_PACKAGES)?;
     lines

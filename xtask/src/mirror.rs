@@ -18,6 +18,12 @@ const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
 /// How long "the newest" stays what it was: a warm run needs no network.
 const FRESH: Duration = Duration::from_hours(20);
 
+/// Within this time a mirror's answer is not asked for again, even if something was amiss.
+const RECENT: Duration = Duration::from_mins(5);
+
+/// Its time says when the package lists were read.
+const STAMP: &str = "updated";
+
 /// Where the releases and their security updates are.
 struct Mirror {
     releases: String,
@@ -102,7 +108,7 @@ impl PrivateApt {
             fs::create_dir_all(&folder)
                 .with_context(|| format!("create `{}`", folder.display()))?;
         }
-        let stamp = apt.root.join("updated");
+        let stamp = apt.root.join(STAMP);
         let list = apt.root.join("sources.list");
         if is_fresh(&stamp) && list.exists() {
             return Ok(apt);
@@ -120,6 +126,19 @@ impl PrivateApt {
             Err(error) => return Err(error).context("read Debian's package lists"),
         }
         Ok(apt)
+    }
+
+    /// Makes the next [`open`](Self::open) ask the mirror; tells whether the lists were old ones.
+    pub(crate) fn forget_lists() -> Result<bool> {
+        let stamp = cache::folder("apt")?.join(STAMP);
+        let old = stamp.metadata().and_then(|stamp| stamp.modified()).ok();
+        let old = old
+            .and_then(|time| time.elapsed().ok())
+            .is_some_and(|age| age > RECENT);
+        if old {
+            fs::remove_file(&stamp).with_context(|| format!("remove `{}`", stamp.display()))?;
+        }
+        Ok(old)
     }
 
     /// Returns the names of all packages that match a regular expression.

@@ -1,0 +1,315 @@
+//! From observations to actors: which process, started by whom, for which user, in which session.
+//! Folding records to changes is not done here but in `assemble`, reading contents in `capture`.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use change::wire::SessionBody;
+use change::{Actor, SessionKind, Timestamp};
+
+use crate::observed::{Event, Observation, Task, Who};
+
+use self::actors::{Actors, Told};
+use self::adopt::Lookout;
+use self::clock::BootClock;
+use self::place::Place;
+use self::processes::{Entry, Key, Limits, Processes};
+use self::procfs::Procfs;
+
+use self::sessions::{Kin, Sessions, Sighting, begun_by};
+use self::standing::Standing;
+use self::tell::Doer;
+use self::units::Units;
+use self::users::Users;
+
+mod actors;
+mod adopt;
+mod clock;
+mod mask;
+mod place;
+mod processes;
+mod procfs;
+mod program;
+mod remote;
+mod sessions;
+mod standing;
+mod tell;
+mod units;
+mod users;
+
+/// How long an actor told from a bare process id holds: no record says when its rights change.
+const PID_HOLDS_NS: i64 = 1_000_000_000;
+
+/// Knows processes, users, sessions, units and containers of the host, and tells actors.
+#[derive(Debug)]
+pub struct Enrich {
+    proc: Procfs,
+    clock: BootClock,
+    processes: Processes,
+    sessions: Sessions,
+    units: Units,
+    users: Users,
+    actors: Actors,
+}
+
+impl Enrich {
+    /// Knows nothing yet. `root` is `/`, or for tests a folder with `proc`, `etc` and so on in it.
+    pub fn new(root: &Path) -> Self {
+        Self::with_clock(root, clock::host_offset)
+    }
+
+    /// Like [`Enrich::new`], with a function for `CLOCK_REALTIME` minus `CLOCK_BOOTTIME` in
+    /// nanoseconds.
+    pub fn with_clock(root: &Path, boot_offset_ns: fn() -> i64) -> Self {
+        Self::with_limits(root, boot_offset_ns, Limits::default())
+    }
+
+    fn with_limits(root: &Path, boot_offset_ns: fn() -> i64, limits: Limits) -> Self {
+        Self {
+            proc: Procfs::new(root),
+            clock: BootClock::new(boot_offset_ns),
+            processes: Processes::new(limits),
+            sessions: Sessions::new(root),
+            units: Units::new(root),
+            users: Users::new(root),
+            actors: Actors::default(),
+        }
+    }
+
+    /// Takes in all processes that run. To be called when the probes are attached, and again
+    /// whenever records of forks or exits were lost.
+    pub fn scan(&mut self, now: Timestamp) {
+        let (processes, from) = self.lookout(now);
+        for key in processes.scan(&from) {
+            let Some(entry) = self.processes.get(key) else {
+                continue;
+            };
+            let (id, standing) = (entry.id, Arc::clone(&entry.standing));
+            self.units.learn(standing.cgroup, id.pid);
+            self.note_session(key, &standing, self.clock.wall(id.start_ns));
+        }
+        self.end_sessions(now);
+    }
+
+    /// Learns from an observation. All observations are to be shown, in their order.
+    pub fn observe(&mut self, observation: &Observation) {
+        let Observation { time, who, event } = observation;
+        match who {
+            Who::Task(task) => self.observe_task(task, event, *time),
+            Who::Pid(pid) => self.observe_pid(*pid, *time),
+        }
+        self.end_sessions(*time);
+    }
+
+    /// Tells who did something at a time. None if nothing at all is known of the process.
+    pub fn actor(&mut self, who: &Who, time: Timestamp) -> Option<Arc<Actor>> {
+        if self.users.refresh(time) {
+            self.actors.clear();
+        }
+        let doer = match who {
+            Who::Task(task) => {
+                let key = Key::from(task.process);
+                if let Some(told) = self.actors.get(key, time)
+                    && told.standing.is_of(task)
+                {
+                    return Some(Arc::clone(&told.actor));
+                }
+                self.take_in(task, time, false);
+                Doer {
+                    id: task.process,
+                    parent: task.parent,
+                    standing: Arc::new(Standing::from(task)),
+                }
+            }
+            Who::Pid(pid) => {
+                let (processes, from) = self.lookout(time);
+                let living = processes.living_pid(&from, *pid);
+                if let Some(told) = living.and_then(|key| self.actors.get(key, time))
+                    && time < told.time.plus_nanos(PID_HOLDS_NS)
+                {
+                    return Some(Arc::clone(&told.actor));
+                }
+                let (processes, from) = self.lookout(time);
+                let key = processes.by_pid(&from, *pid)?;
+                self.doer_of(key)?
+            }
+        };
+        let actor = Arc::new(self.tell(&doer, time));
+        let key = Key::from(doer.id);
+        let told = Told {
+            standing: doer.standing,
+            time,
+            since: self.processes.get(key).and_then(Entry::program_since),
+            actor: Arc::clone(&actor),
+        };
+        let is_past = told.since.is_some_and(|since| time < since);
+        if !is_past {
+            self.actors.keep(key, told);
+        }
+        Some(actor)
+    }
+
+    /// Whether both run the same program, as far as is known: the children of a loop in a shell.
+    pub fn is_same_program(&self, one: &Who, other: &Who) -> bool {
+        let exe = |who: &Who| match who {
+            Who::Task(task) => {
+                let entry = self.processes.get(Key::from(task.process))?;
+                entry.program.as_ref()?.exe.clone()
+            }
+            Who::Pid(_) => None,
+        };
+        let (one, other) = (exe(one), exe(other));
+        one.is_some() && one == other
+    }
+
+    /// The sessions that are new, have changed or have ended since the last call; the number of
+    /// changes in them is the store's to count.
+    pub fn take_session_updates(&mut self) -> Vec<SessionBody> {
+        self.sessions.take_updates()
+    }
+
+    /// How many processes are known, for the daemon's metrics.
+    pub fn process_count(&self) -> usize {
+        self.processes.count()
+    }
+
+    fn observe_task(&mut self, task: &Task, event: &Event, time: Timestamp) {
+        let key = Key::from(task.process);
+        match event {
+            Event::Exit { status: _ } => {
+                self.processes.update(key, task);
+                self.processes.exit(key, time);
+                return;
+            }
+            Event::Fork { child } => {
+                self.take_in(task, time, true);
+                self.processes.fork(task, *child, time);
+            }
+            Event::Exec(program) => {
+                self.take_in(task, time, true);
+                self.processes.exec(key, program, time);
+                if self.processes.get(key).is_some_and(Entry::has_children) {
+                    // It is in its children's ancestry.
+                    self.actors.clear();
+                } else {
+                    self.actors.forget(key);
+                }
+            }
+            Event::File(_) | Event::Sysctl { .. } => {
+                self.take_in(task, time, false);
+                self.processes.mark_active(key);
+            }
+        }
+        self.units.learn(task.cgroup, task.process.pid);
+        let Some(session) = task.audit_session else {
+            return;
+        };
+        if self.sessions.wants(session, time, task.tty.is_some()) {
+            self.note_session(key, &Standing::from(task), time);
+        }
+        if matches!(event, Event::Fork { .. } | Event::Exec(_)) {
+            self.sessions.reopen(session);
+        }
+    }
+
+    fn observe_pid(&mut self, pid: u32, time: Timestamp) {
+        let (processes, from) = self.lookout(time);
+        let living = processes.living_pid(&from, pid);
+        let Some(key) = living.or_else(|| processes.by_pid(&from, pid)) else {
+            return;
+        };
+        self.processes.mark_active(key);
+        if let Some(entry) = self.processes.get(key) {
+            let standing = Arc::clone(&entry.standing);
+            self.units.learn(standing.cgroup, pid);
+            self.note_session(key, &standing, time);
+        }
+    }
+
+    /// Brings the table up to what a record says of a task, which it may hear of the first time.
+    fn take_in(&mut self, task: &Task, time: Timestamp, will_exit: bool) {
+        let key = Key::from(task.process);
+        if self.processes.contains(key) {
+            self.processes.update(key, task);
+        } else {
+            let (processes, from) = self.lookout(time);
+            processes.adopt(&from, task, will_exit);
+        }
+    }
+
+    fn lookout(&mut self, time: Timestamp) -> (&mut Processes, Lookout<'_>) {
+        let from = Lookout {
+            proc: &self.proc,
+            clock: &self.clock,
+            time,
+        };
+        (&mut self.processes, from)
+    }
+
+    /// A process of the table as it stands now, or stood at last.
+    fn doer_of(&mut self, key: Key) -> Option<Doer> {
+        let id = self.processes.get(key)?.id;
+        let stat = self.proc.alive(id);
+        if let Some(task) = stat.and_then(|stat| self.proc.task(&stat)) {
+            self.processes.update(key, &task);
+        }
+        Some(Doer {
+            id,
+            parent: stat.map_or(0, |stat| stat.parent),
+            standing: Arc::clone(&self.processes.get(key)?.standing),
+        })
+    }
+
+    fn end_sessions(&mut self, time: Timestamp) {
+        for session in self.processes.take_emptied_sessions() {
+            self.sessions.end(session, time);
+        }
+    }
+
+    /// Lets the sessions learn from a process, if they still have something to learn.
+    fn note_session(&mut self, key: Key, standing: &Standing, time: Timestamp) {
+        let Some(session) = standing.audit_session else {
+            return;
+        };
+        if !self.sessions.wants(session, time, standing.tty.is_some()) {
+            return;
+        }
+        let kin: Vec<Kin> = self
+            .processes
+            .lineage(key)
+            .map(|entry| Kin {
+                id: entry.id,
+                begins: begins(entry),
+            })
+            .collect();
+        let place = self.units.place(standing.cgroup, key.pid, time);
+        let sighting = Sighting {
+            time,
+            kin,
+            tty: standing.tty.clone(),
+            user: standing.login_uid.map(|uid| self.users.user(uid, time)),
+            otherwise: self.kind_without_login(&place, standing),
+        };
+        if self.sessions.sight(&self.proc, session, &sighting) {
+            self.actors.clear();
+        }
+    }
+
+    fn kind_without_login(&self, place: &Place, standing: &Standing) -> SessionKind {
+        if self.units.container(place, standing).is_some() {
+            SessionKind::Container
+        } else if place.is_service() {
+            SessionKind::Service
+        } else {
+            SessionKind::Boot
+        }
+    }
+}
+
+/// What sort of session a process begins.
+fn begins(entry: &Entry) -> Option<SessionKind> {
+    begun_by(entry.program.as_deref()?.name())
+}
+
+#[cfg(test)]
+mod tests;
