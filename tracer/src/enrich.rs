@@ -7,20 +7,18 @@ use std::sync::Arc;
 use change::wire::SessionBody;
 use change::{Actor, SessionKind, Timestamp};
 
-use crate::observed::{Event, Observation, Task, Who};
-
 use self::actors::{Actors, Told};
 use self::adopt::Lookout;
 use self::clock::BootClock;
 use self::place::Place;
 use self::processes::{Entry, Key, Limits, Processes};
 use self::procfs::Procfs;
-
 use self::sessions::{Kin, Sessions, Sighting, begun_by};
 use self::standing::Standing;
 use self::tell::Doer;
 use self::units::Units;
 use self::users::Users;
+use crate::observed::{Event, Observation, Task, Who};
 
 mod actors;
 mod adopt;
@@ -149,17 +147,17 @@ impl Enrich {
         Some(actor)
     }
 
-    /// Whether both run the same program, as far as is known: the children of a loop in a shell.
+    /// Whether two processes are known to run the same executable, with whatever arguments: as the
+    /// children of a loop in a shell do.
     pub fn is_same_program(&self, one: &Who, other: &Who) -> bool {
-        let exe = |who: &Who| match who {
-            Who::Task(task) => {
-                let entry = self.processes.get(Key::from(task.process))?;
-                entry.program.as_ref()?.exe.clone()
-            }
-            Who::Pid(_) => None,
+        let exe = |who: &Who| {
+            let entry = match who {
+                Who::Task(task) => self.processes.get(Key::from(task.process)),
+                Who::Pid(pid) => self.processes.started_by(*pid, u64::MAX),
+            };
+            entry?.program.as_deref()?.exe.as_deref()
         };
-        let (one, other) = (exe(one), exe(other));
-        one.is_some() && one == other
+        exe(one).is_some_and(|one| exe(other) == Some(one))
     }
 
     /// The sessions that are new, have changed or have ended since the last call; the number of

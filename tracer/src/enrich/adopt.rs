@@ -6,12 +6,11 @@ use std::sync::Arc;
 
 use change::Timestamp;
 
-use crate::observed::{ProcessId, Task};
-
 use super::clock::BootClock;
 use super::processes::{Key, MAX_DEPTH, Newcomer, Processes};
 use super::procfs::Procfs;
 use super::standing::Standing;
+use crate::observed::{ProcessId, Task};
 
 /// How long after its end a process is still taken for the one that a bare process id names.
 const LATE_PID_NS: i64 = 10_000_000_000;

@@ -6,13 +6,11 @@ use std::sync::Arc;
 
 use change::{Text, Timestamp};
 
-use crate::observed::{self, ProcessId, Task};
-
-use super::program::{MAX_ARGV_BYTES, MaskedProgram};
-use super::standing::Standing;
-
 pub(super) use self::forget::Limits;
 use self::session_sizes::SessionSizes;
+use super::program::{MAX_ARGV_BYTES, MaskedProgram};
+use super::standing::Standing;
+use crate::observed::{self, ProcessId, Task};
 
 mod forget;
 mod session_sizes;

@@ -1,8 +1,7 @@
 //! A program as the process table keeps it: names cleaned, secrets masked, length bounded.
 
-use crate::observed;
-
 use super::mask;
+use crate::observed;
 
 /// How many bytes of a command line are kept.
 pub(super) const MAX_ARGV_BYTES: usize = 4096;

@@ -7,9 +7,8 @@ use std::io::{BufRead as _, BufReader, Read as _};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::{Path, PathBuf};
 
-use crate::observed::ProcessId;
-
 use super::procfs::{Procfs, open, read_some};
+use crate::observed::ProcessId;
 
 /// How many files of logind are looked through for one session.
 const MAX_LOGIND_FILES: usize = 1024;

@@ -7,10 +7,9 @@ use std::path::{Path, PathBuf};
 use change::wire::SessionBody;
 use change::{Session, SessionKind, Timestamp, User};
 
-use crate::observed::ProcessId;
-
 use super::procfs::Procfs;
 use super::remote::{self, Login};
+use crate::observed::ProcessId;
 
 /// How often an ssh session's origin is looked for.
 const MAX_TRIES: u32 = 8;

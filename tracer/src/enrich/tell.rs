@@ -4,14 +4,13 @@ use std::sync::Arc;
 
 use change::{Actor, Ancestor, Process, Session, SessionKind, Timestamp};
 
-use crate::observed::ProcessId;
-
 use super::place::Place;
 use super::processes::{Key, MAX_DEPTH};
 use super::program::{self, MaskedProgram};
 use super::sessions::{begun_by, terminal};
 use super::standing::Standing;
 use super::{Enrich, begins};
+use crate::observed::ProcessId;
 
 /// A process that an actor is told of.
 pub(super) struct Doer {

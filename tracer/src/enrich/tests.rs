@@ -117,6 +117,8 @@ fn wrote() -> Event {
         action: Action::Dirtied,
         path: "/etc/hosts".into(),
         inode: None,
+        unnamed: false,
+        description: None,
     })
 }
 
@@ -300,6 +302,24 @@ fn a_process_whose_records_were_lost_is_read_from_proc() {
         host.actor(&orphan, 5000).ancestry[0].exe,
         None,
         "not vim: it began later"
+    );
+}
+
+#[test]
+fn the_same_program_is_told_by_its_executable() {
+    let mut host = Host::new();
+    let (_, bash, sudo, vim) = alice_edits(&mut host);
+    let mut again = task(4800, 75_000);
+    host.fork(&bash, &mut again, 75_000);
+    let who = |task: &Task| Who::Task(task.clone());
+    assert!(host.enrich.is_same_program(&who(&bash), &who(&again)));
+    host.exec(&again, &["/usr/bin/vim.basic", "/etc/fstab"], 75_001);
+    assert!(host.enrich.is_same_program(&who(&vim), &who(&again)));
+    assert!(host.enrich.is_same_program(&Who::Pid(4711), &who(&again)));
+    assert!(!host.enrich.is_same_program(&who(&sudo), &who(&again)));
+    assert!(
+        !host.enrich.is_same_program(&Who::Pid(1), &Who::Pid(2)),
+        "both are unknown"
     );
 }
 

@@ -151,7 +151,8 @@ fn quoted_or_word(bytes: &[u8], start: usize) -> std::ops::Range<usize> {
     }
 }
 
-/// Where a quoted value ends: at its quote, and where the quote is escaped, at the next escaped one.
+/// Where a quoted value ends: at its quote, and where the quote is escaped, at the next escaped
+/// one.
 fn quote_end(bytes: &[u8], start: usize, quote: u8, is_escaped: bool) -> usize {
     let mut at = start;
     while at < bytes.len() {

@@ -2,9 +2,8 @@
 
 use std::sync::Arc;
 
-use crate::enrich::program::MaskedProgram;
-
 use super::{Entry, Key, Processes};
+use crate::enrich::program::MaskedProgram;
 
 /// How much later than its last child a process must have ended to be kept for itself.
 const GRACE_NS: i64 = 5_000_000_000;
