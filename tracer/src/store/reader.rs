@@ -1,0 +1,181 @@
+//! Reads the store; any number of readers work beside the one writer.
+
+use std::path::Path;
+
+use change::wire::SessionBody;
+use change::{Change, ChangeQuery, Gap, GapReason, Subject, Timestamp};
+use rusqlite::Connection;
+
+use super::changes::{Condition, Next, Order};
+use super::{
+    Error, Fact, Verification, chain, changes, connection, contents, facts, gaps, history, meta,
+    search, sessions, subjects,
+};
+
+/// Reads from the store.
+pub struct Reader {
+    connection: Connection,
+}
+
+impl Reader {
+    /// Opens the store in a file, which a writer has made.
+    pub fn open(path: &Path) -> Result<Self, Error> {
+        let connection = connection::open_to_read(path)?;
+        Ok(Self { connection })
+    }
+
+    /// The value that a subject has now.
+    pub fn fact(&self, subject: &Subject) -> Result<Option<Fact>, Error> {
+        facts::read(&self.connection, subject)
+    }
+
+    /// Passes on the facts of the file at a path and of those below it, in byte order of the paths.
+    pub fn facts_under(&self, prefix: &[u8], pass_on: &mut dyn FnMut(Fact)) -> Result<(), Error> {
+        facts::read_under(&self.connection, prefix, pass_on)
+    }
+
+    /// Until when the daemon was alive and its record complete.
+    pub fn heartbeat(&self) -> Result<Option<Timestamp>, Error> {
+        meta::heartbeat(&self.connection)
+    }
+
+    /// When the daemon ran for the first time.
+    pub fn first_heartbeat(&self) -> Result<Option<Timestamp>, Error> {
+        meta::first_heartbeat(&self.connection)
+    }
+
+    /// The value of a key that [`super::Writer::meta_or_insert`] wrote.
+    pub fn meta(&self, key: &str) -> Result<Option<Vec<u8>>, Error> {
+        meta::read(&self.connection, key)
+    }
+
+    /// The gap of that reason which has no end yet.
+    pub fn open_gap(&self, reason: GapReason) -> Result<Option<Gap>, Error> {
+        gaps::open(&self.connection, reason)
+    }
+
+    /// The newest gaps, newest first.
+    pub fn gaps(&self, limit: u32) -> Result<Vec<Gap>, Error> {
+        gaps::newest(&self.connection, limit)
+    }
+
+    /// The gaps that reach beyond a moment, newest first.
+    pub fn gaps_since(&self, time: Timestamp) -> Result<Vec<Gap>, Error> {
+        gaps::since(&self.connection, time)
+    }
+
+    /// Number of the newest change; 0 where there is none.
+    pub fn last_seq(&self) -> Result<u64, Error> {
+        Ok(changes::last(&self.connection)?.map_or(0, |head| head.seq))
+    }
+
+    /// The changes that a query asks for, newest first; all of them where it has no limit.
+    pub fn changes(&self, query: &ChangeQuery) -> Result<Vec<Change>, Error> {
+        search::find(&self.connection, query)
+    }
+
+    /// The change with that number.
+    pub fn change(&self, seq: u64) -> Result<Option<Change>, Error> {
+        let Ok(seq) = i64::try_from(seq) else {
+            return Ok(None);
+        };
+        let mut condition = Condition::default();
+        condition.and("c.seq = ?", [seq.into()]);
+        let mut found = None;
+        let order = (&condition, Order::NewestFirst);
+        changes::each(&self.connection, order, &|_, _| true, &mut |change, _| {
+            found = Some(change);
+            Next::Enough
+        })?;
+        Ok(found)
+    }
+
+    /// Passes on the changes after a number, oldest first, until told to stop.
+    pub fn changes_after(
+        &self,
+        seq: u64,
+        go_on: &mut dyn FnMut(Change) -> bool,
+    ) -> Result<(), Error> {
+        let mut condition = Condition::default();
+        let after = i64::try_from(seq).unwrap_or(i64::MAX);
+        condition.and("c.seq > ?", [after.into()]);
+        let order = (&condition, Order::OldestFirst);
+        changes::each(&self.connection, order, &|_, _| true, &mut |change, _| {
+            next(go_on(change))
+        })
+    }
+
+    /// Passes on the changes of the file that now has this name, newest first, until told to stop:
+    /// under this name since it got it, before that under the one it was renamed from.
+    pub(crate) fn lineage(
+        &self,
+        subject: &Subject,
+        go_on: &mut dyn FnMut(Change) -> bool,
+    ) -> Result<(), Error> {
+        history::each_of_lineage(&self.connection, subject, &mut |change| next(go_on(change)))
+    }
+
+    /// The newest change of this very name up to a moment.
+    pub(crate) fn newest_until(
+        &self,
+        subject: &Subject,
+        time: Timestamp,
+    ) -> Result<Option<Change>, Error> {
+        history::newest_until(&self.connection, subject, time)
+    }
+
+    /// The oldest change of this very name after a moment.
+    pub(crate) fn oldest_after(
+        &self,
+        subject: &Subject,
+        time: Timestamp,
+    ) -> Result<Option<Change>, Error> {
+        history::oldest_after(&self.connection, subject, time)
+    }
+
+    /// When a subject was first heard of.
+    pub fn since(&self, subject: &Subject) -> Result<Option<Timestamp>, Error> {
+        subjects::since(&self.connection, subject)
+    }
+
+    /// When the first file below a folder was first heard of.
+    pub fn since_below(&self, folder: &[u8]) -> Result<Option<Timestamp>, Error> {
+        subjects::since_below(&self.connection, folder)
+    }
+
+    /// The bytes with that hash.
+    pub fn content(&self, hash: &[u8; 32]) -> Result<Option<Vec<u8>>, Error> {
+        contents::read(&self.connection, hash)
+    }
+
+    /// The newest sessions, newest first, with how many changes each made.
+    pub fn sessions(&self, limit: u32) -> Result<Vec<SessionBody>, Error> {
+        sessions::newest(&self.connection, limit)
+    }
+
+    /// The newest session with that id.
+    pub fn session(&self, id: u32) -> Result<Option<SessionBody>, Error> {
+        sessions::by_id(&self.connection, id)
+    }
+
+    /// The changes of a session, newest first.
+    pub fn session_changes(&self, body: &SessionBody) -> Result<Vec<Change>, Error> {
+        let id = body.session.id;
+        let [since, until] = sessions::bounds(&self.connection, id, body.start)?;
+        self.changes(&ChangeQuery {
+            session: Some(id),
+            since,
+            until,
+            ..ChangeQuery::default()
+        })
+    }
+
+    /// Computes the hash chain anew and says whether the log is as it was written.
+    pub fn verify(&self) -> Result<Verification, Error> {
+        chain::verify(&self.connection)
+    }
+}
+
+fn next(go_on: bool) -> Next {
+    if go_on { Next::More } else { Next::Enough }
+}

@@ -1,0 +1,112 @@
+//! The table of subjects: their names, each once.
+
+use change::{Kind, Subject, Text, Timestamp};
+use rusqlite::{CachedStatement, Connection, OptionalExtension as _};
+
+use super::Error;
+use super::error::Doing as _;
+
+const INSERT: &str = "INSERT INTO subjects (kind, key, since) VALUES (?1, ?2, ?3)";
+const SELECT_ID: &str = "SELECT id FROM subjects WHERE kind = ?1 AND key = ?2";
+const SELECT_SINCE: &str = "SELECT since FROM subjects WHERE kind = ?1 AND key = ?2";
+const SELECT_SINCE_BELOW: &str = "
+    SELECT min(since) FROM subjects WHERE kind = 'file' AND key >= ?1 AND key < ?2";
+
+/// The statements that write subjects.
+pub(super) struct SubjectWriter<'c> {
+    pub(super) connection: &'c Connection,
+    select: CachedStatement<'c>,
+    insert: CachedStatement<'c>,
+}
+
+impl<'c> SubjectWriter<'c> {
+    pub(super) fn new(connection: &'c Connection) -> rusqlite::Result<Self> {
+        Ok(Self {
+            connection,
+            select: connection.prepare_cached(SELECT_ID)?,
+            insert: connection.prepare_cached(INSERT)?,
+        })
+    }
+
+    /// The subject's id, where it is known.
+    pub(super) fn find(&mut self, subject: &Subject) -> rusqlite::Result<Option<i64>> {
+        let Subject { kind, key } = subject;
+        self.select
+            .query_row((kind.as_str(), key.as_bytes()), |row| row.get(0))
+            .optional()
+    }
+
+    /// Writes a new subject and gives its id.
+    pub(super) fn write(&mut self, subject: &Subject, since: Timestamp) -> rusqlite::Result<i64> {
+        let Subject { kind, key } = subject;
+        self.insert
+            .execute((kind.as_str(), key.as_bytes(), since.as_nanos()))?;
+        Ok(self.connection.last_insert_rowid())
+    }
+}
+
+/// The id of a subject, where it is known.
+pub(super) fn id_of(connection: &Connection, subject: &Subject) -> Result<Option<i64>, Error> {
+    let doing = "read a subject";
+    let mut select = connection.prepare_cached(SELECT_ID).doing(doing)?;
+    select
+        .query_row((subject.kind.as_str(), subject.key.as_bytes()), |row| {
+            row.get(0)
+        })
+        .optional()
+        .doing(doing)
+}
+
+/// When the subject was first heard of.
+pub(super) fn since(
+    connection: &Connection,
+    subject: &Subject,
+) -> Result<Option<Timestamp>, Error> {
+    let doing = "read a subject";
+    let mut select = connection.prepare_cached(SELECT_SINCE).doing(doing)?;
+    let since = select
+        .query_row((subject.kind.as_str(), subject.key.as_bytes()), |row| {
+            row.get(0)
+        })
+        .optional()
+        .doing(doing)?;
+    Ok(since.map(Timestamp::from_nanos))
+}
+
+/// When the first of a folder's files, at any depth, was first heard of.
+pub(super) fn since_below(
+    connection: &Connection,
+    folder: &[u8],
+) -> Result<Option<Timestamp>, Error> {
+    let doing = "read the subjects of a folder";
+    let mut select = connection.prepare_cached(SELECT_SINCE_BELOW).doing(doing)?;
+    let [from, to] = range_below(folder);
+    let since: Option<i64> = select
+        .query_row((from, to), |row| row.get(0))
+        .doing(doing)?;
+    Ok(since.map(Timestamp::from_nanos))
+}
+
+/// The keys below a folder: from the first of these up to the second, which is not one of them.
+pub(super) fn range_below(folder: &[u8]) -> [Vec<u8>; 2] {
+    let folder = trim_slashes(folder);
+    let with = |last: u8| [folder, &[last]].concat();
+    [with(b'/'), with(b'/' + 1)]
+}
+
+/// A path without the slashes at its end; nothing for the root.
+pub(super) fn trim_slashes(mut path: &[u8]) -> &[u8] {
+    while let [above @ .., b'/'] = path {
+        path = above;
+    }
+    path
+}
+
+/// A subject from its columns, or what is wrong with them.
+pub(super) fn from_columns(kind: &str, key: Vec<u8>) -> Result<Subject, String> {
+    let kind: Kind = kind.parse().map_err(|error| format!("{error}"))?;
+    Ok(Subject {
+        kind,
+        key: Text::from(key),
+    })
+}
