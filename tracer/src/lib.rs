@@ -1,3 +1,6 @@
 //! x
 
+pub mod blame;
+pub mod diff;
+pub mod recap;
 pub mod store;
