@@ -1,5 +1,6 @@
 //! x
 
+pub mod answers;
 pub mod blame;
 pub mod diff;
 pub mod recap;
