@@ -1,9 +1,9 @@
 //! Answers: what API and command line ask, as the bodies of `change::wire`. Calls block, so they
 //! belong off the runtime's threads. SQL is the store's, routes and tables are theirs who ask.
 
-mod moment;
 #[cfg(test)]
-mod tests;
+mod example;
+mod moment;
 mod versions;
 
 use std::path::PathBuf;
@@ -196,5 +196,159 @@ impl Answers {
         }
         drop(idle);
         Ok(answer)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::example::{answers, bob, four_versions};
+    use super::*;
+    use crate::store::Batch;
+    use crate::store::example::{
+        Example, alice, create, edit, file, gap, person, session, time, user,
+    };
+
+    fn seqs(changes: &[Change]) -> Vec<u64> {
+        changes.iter().map(|change| change.seq).collect()
+    }
+
+    #[test]
+    fn pages_lead_to_each_other_without_overlap() {
+        let example = four_versions();
+        let mut query = ChangeQuery {
+            limit: Some(3),
+            ..ChangeQuery::default()
+        };
+        let first = answers(&example).changes(&query).unwrap();
+        assert_eq!(seqs(&first.items), [4, 3, 2]);
+        query.before_seq = first.next.unwrap().parse().ok();
+        let second = answers(&example).changes(&query).unwrap();
+        assert_eq!((seqs(&second.items), second.next), (vec![1], None));
+        query = ChangeQuery {
+            limit: Some(4),
+            ..ChangeQuery::default()
+        };
+        assert_eq!(answers(&example).changes(&query).unwrap().next, None);
+    }
+
+    #[test]
+    fn who_shows_the_newest_change_first_with_its_diff() {
+        let mut example = four_versions();
+        example.commit(Batch {
+            gaps: vec![
+                gap(GapReason::Stopped, 1, Some(3)),
+                gap(GapReason::Lost, 3, Some(5)),
+            ],
+            ..Batch::default()
+        });
+        let body = answers(&example).who(&file("/etc/a"), 2).unwrap();
+        let [newest, late] = &body.changes[..] else {
+            panic!("two were asked for: {body:?}");
+        };
+        assert_eq!(
+            newest.diff.as_deref(),
+            Some("--- a/etc/a\n+++ b/etc/a\n@@ -1,3 +1,3 @@\n zero\n one\n-two\n+2\n")
+        );
+        assert_eq!(newest.change.actor, Some(alice(41)));
+        assert_eq!(late.change.actor, None);
+        let reasons: Vec<_> = body.gaps.iter().map(|gap| gap.reason).collect();
+        assert_eq!(reasons, [GapReason::Lost]);
+        assert_eq!(body.watched_since, Some(time(1)));
+    }
+
+    #[test]
+    fn a_change_is_found_by_its_number() {
+        let example = four_versions();
+        let created = answers(&example).change(1).unwrap().unwrap();
+        assert_eq!(
+            created.diff.as_deref(),
+            Some("--- /dev/null\n+++ b/etc/a\n@@ -0,0 +1 @@\n+one\n")
+        );
+        assert_eq!(answers(&example).change(5).unwrap(), None);
+        assert_eq!(answers(&example).change(u64::MAX).unwrap(), None);
+    }
+
+    #[test]
+    fn a_content_is_found_by_its_name() {
+        let example = four_versions();
+        let answers = answers(&example);
+        let change = answers.change(1).unwrap().unwrap().change;
+        let name = change.after.unwrap().as_file().unwrap().hash.clone();
+        assert_eq!(answers.content(&name.unwrap()).unwrap().unwrap(), b"one\n");
+        assert_eq!(answers.content("k3:00").unwrap(), None);
+    }
+
+    #[test]
+    fn a_recap_tells_what_was_typed_and_what_it_changed() {
+        let mut example = Example::new();
+        let vim = person(user(1000, "alice"), 41, &["vim", "/etc/a"]);
+        let mut make = person(user(1000, "alice"), 41, &["make", "install"]);
+        (make.process.pid, make.ancestry[0].pid) = (5000, 4999);
+        example.log(vec![
+            edit("/etc/a", ["", "1"], 10, Some(vim.clone())),
+            create("/opt/b", "1", 20, Some(make.clone())),
+            edit("/etc/a", ["1", "2"], 25, Some(bob())),
+            create("/opt/c", "1", 30, Some(make)),
+            edit("/etc/a", ["2", "3"], 40, Some(vim)),
+        ]);
+        example.commit(Batch {
+            sessions: vec![session(41, 5)],
+            ..Batch::default()
+        });
+        let answers = answers(&example);
+        let recap = answers.recap(41).unwrap().unwrap();
+        assert_eq!(recap.session.changes, 4);
+        let commands: Vec<_> = recap
+            .commands
+            .iter()
+            .map(|command| (command.argv.join(" "), command.changes.clone()))
+            .collect();
+        assert_eq!(
+            commands,
+            [
+                ("sudo vim /etc/a".to_owned(), vec![1, 5]),
+                ("sudo make install".to_owned(), vec![2, 4])
+            ]
+        );
+        assert_eq!(recap.commands[1].subjects, [file("/opt/b"), file("/opt/c")]);
+        assert_eq!(answers.recap(7).unwrap(), None);
+        assert_eq!(answers.sessions(10).unwrap().items, [recap.session]);
+    }
+
+    #[test]
+    fn the_record_is_complete_since_the_last_gap_ended() {
+        let mut example = Example::new();
+        let since = |example: &Example| answers(example).complete_since().unwrap();
+        assert_eq!(since(&example), None);
+        for seconds in [10, 20] {
+            example.commit(Batch {
+                heartbeat: Some(time(seconds)),
+                gaps: vec![gap(GapReason::Unseen, 0, None)],
+                ..Batch::default()
+            });
+        }
+        assert_eq!(since(&example), Some(time(10)));
+        assert_eq!(example.reader().heartbeat().unwrap(), Some(time(20)));
+        let mut lost = gap(GapReason::Lost, 30, None);
+        example.commit(Batch {
+            gaps: vec![gap(GapReason::Stopped, 20, Some(25)), lost.clone()],
+            ..Batch::default()
+        });
+        assert_eq!(since(&example), None);
+        (lost.id, lost.to) = (4, Some(time(35)));
+        example.commit(Batch {
+            gaps: vec![lost],
+            ..Batch::default()
+        });
+        assert_eq!(since(&example), Some(time(35)));
+        assert_eq!(answers(&example).gaps(1).unwrap().items.len(), 1);
+    }
+
+    #[test]
+    fn a_store_that_is_not_there_is_an_error_and_no_panic() {
+        let answers = Answers::new("/nonexistent/tracer.db".into());
+        assert!(answers.last_seq().is_err());
+        let example = four_versions();
+        assert_eq!(Answers::new(example.path()).last_seq().unwrap(), 4);
     }
 }

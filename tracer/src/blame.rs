@@ -179,7 +179,7 @@ mod tests {
         fn the_lines_are_the_newest_content_and_go_to_changes_that_hold_them(
             versions in vec(vec(prop::sample::select(vec!["a", "b", "c", "d", ""]), 0..9), 1..7)
         ) {
-            let text = |words: &[&str]| words.iter().map(|word| format!("{word}\n")).collect::<String>();
+            let text = |words: &[&str]| words.iter().flat_map(|word| [word, "\n"]).collect::<String>();
             let texts: Vec<String> = versions.iter().map(|words| text(words)).collect();
             let newest = texts.last().unwrap();
             let mut blame = Blame::new(newest.clone().into_bytes());
@@ -188,7 +188,7 @@ mod tests {
                 blame.show(older.clone().into_bytes());
             }
             let lines = blame.into_lines();
-            let joined: String = lines.iter().map(|line| format!("{}\n", line.text)).collect();
+            let joined: String = lines.iter().flat_map(|line| [&line.text, "\n"]).collect();
             prop_assert_eq!(&joined, newest);
             for (number, line) in (1..).zip(&lines) {
                 prop_assert_eq!(line.line, number);

@@ -21,8 +21,6 @@ mod search;
 mod sessions;
 mod states;
 mod subjects;
-#[cfg(test)]
-mod tests;
 mod writer;
 
 use change::wire::SessionBody;

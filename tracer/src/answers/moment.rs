@@ -216,3 +216,158 @@ fn why_not(content: &ContentAt) -> &'static str {
         ContentAt::Bytes(_) | ContentAt::Absent => "",
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::answers::example::{answers, bob, four_versions};
+    use crate::store::Batch;
+    use crate::store::example::{Example, create, delete, edit, file, rename, text_fact, time};
+
+    #[test]
+    fn watching_began_with_the_first_file_of_the_folder() {
+        let mut example = Example::new();
+        example.commit(Batch {
+            facts: vec![
+                text_fact("/etc/ssh/config", "x", 5),
+                text_fact("/var/a", "x", 1),
+            ],
+            ..Batch::default()
+        });
+        let since = |path| answers(&example).who(&file(path), 1).unwrap().watched_since;
+        assert_eq!(since("/etc/ssh/config"), Some(time(5)));
+        assert_eq!(since("/etc/ssh/new"), Some(time(5)));
+        assert_eq!(since("/etc/new"), Some(time(5)));
+        assert_eq!(since("/srv/new"), None);
+        assert_eq!(since("/new"), None);
+    }
+
+    #[test]
+    fn the_content_of_every_moment_is_known_since_watching_began() {
+        let mut example = Example::new();
+        example.keep(&["a\n", "b\n"]);
+        example.commit(Batch {
+            facts: vec![text_fact("/etc/x", "", 10)],
+            ..Batch::default()
+        });
+        example.log(vec![
+            create("/etc/a", "a\n", 20, Some(bob())),
+            edit("/etc/a", ["a\n", "b\n"], 30, Some(bob())),
+            rename(["/etc/a", "/etc/b"], "b\n", 40),
+            delete("/etc/b", "b\n", 50, Some(bob())),
+        ]);
+        let at = |path: &str, seconds| {
+            let at = answers(&example).content_at(&file(path), time(seconds));
+            at.unwrap()
+        };
+        let bytes = |text: &str| ContentAt::Bytes(text.as_bytes().to_vec());
+        assert_eq!(at("/etc/a", 9), ContentAt::Unknown);
+        assert_eq!(at("/etc/a", 10), ContentAt::Absent);
+        assert_eq!(at("/etc/a", 20), bytes("a\n"));
+        assert_eq!(at("/etc/a", 39), bytes("b\n"));
+        assert_eq!(at("/etc/a", 40), ContentAt::Absent);
+        assert_eq!(at("/etc/b", 39), ContentAt::Absent);
+        assert_eq!(at("/etc/b", 40), bytes("b\n"));
+        assert_eq!(at("/etc/b", 50), ContentAt::Absent);
+        assert_eq!(at("/etc/x", 10), bytes(""));
+        assert_eq!(at("/etc/never", 20), ContentAt::Unknown);
+    }
+
+    #[test]
+    fn the_content_before_the_first_change_is_the_one_it_replaced() {
+        let mut example = Example::new();
+        example.keep(&["a\n", "b\n"]);
+        example.commit(Batch {
+            facts: vec![text_fact("/etc/a", "a\n", 10)],
+            ..Batch::default()
+        });
+        example.log(vec![edit("/etc/a", ["a\n", "b\n"], 20, Some(bob()))]);
+        let at = answers(&example).content_at(&file("/etc/a"), time(15));
+        assert_eq!(at.unwrap(), ContentAt::Bytes(b"a\n".to_vec()));
+    }
+
+    #[test]
+    fn a_secret_is_not_shown_and_the_reason_is_said() {
+        let mut example = Example::new();
+        let mut change = edit("/etc/shadow", ["", "x"], 2, Some(bob()));
+        for value in [&mut change.before, &mut change.after] {
+            if let Some(FactValue::File(state)) = value {
+                let keyed = state.hash.take().map(|hash| hash.replace("b3:", "k3:"));
+                (state.hash, state.content) = (keyed, ContentState::Secret);
+            }
+        }
+        example.log(vec![change]);
+        let answers = answers(&example);
+        let shadow = file("/etc/shadow");
+        assert_eq!(
+            answers.content_at(&shadow, time(2)).unwrap(),
+            ContentAt::NotKept(ContentState::Secret)
+        );
+        let body = answers.diff(&shadow, time(2), time(9)).unwrap();
+        assert!(body.why_not.unwrap().contains("secret"));
+        assert_eq!(answers.change(1).unwrap().unwrap().diff, None);
+        assert_eq!(answers.blame(&shadow).unwrap(), None);
+    }
+
+    #[test]
+    fn the_diff_between_two_moments_names_the_changes_in_between() {
+        let example = four_versions();
+        let body = answers(&example)
+            .diff(&file("/etc/a"), time(2), time(4))
+            .unwrap();
+        assert_eq!(body.changes, [2, 3]);
+        assert_eq!(
+            body.diff.as_deref(),
+            Some("--- a/etc/a\n+++ b/etc/a\n@@ -1 +1,3 @@\n+zero\n one\n+two\n")
+        );
+        assert_eq!(body.why_not, None);
+    }
+
+    #[test]
+    fn a_diff_from_before_watching_begins_where_watching_began() {
+        let mut example = Example::new();
+        example.keep(&["a\n", "b\n"]);
+        example.commit(Batch {
+            facts: vec![text_fact("/etc/a", "a\n", 10)],
+            ..Batch::default()
+        });
+        let ever = Timestamp::from_nanos(i64::MIN);
+        let same = answers(&example).diff(&file("/etc/a"), ever, time(99));
+        let same = same.unwrap();
+        assert_eq!(same.why_not.as_deref(), Some("the contents are the same"));
+        example.log(vec![edit("/etc/a", ["a\n", "b\n"], 20, Some(bob()))]);
+        let body = answers(&example).diff(&file("/etc/a"), ever, time(99));
+        let body = body.unwrap();
+        assert_eq!(body.since, time(10));
+        assert!(body.diff.unwrap().ends_with("-a\n+b\n"));
+        let never = answers(&example).diff(&file("/srv/a"), ever, time(99));
+        assert!(never.unwrap().why_not.unwrap().contains("not known"));
+    }
+
+    #[test]
+    fn the_value_of_a_setting_has_a_diff_too() {
+        let mut example = Example::new();
+        let setting = |value: &str| FactValue::Setting {
+            value: value.to_owned(),
+        };
+        let subject = Subject::parse(b"sysctl:vm.swappiness").unwrap();
+        example.commit(Batch {
+            changes: vec![Change {
+                subject: subject.clone(),
+                op: Op::Set,
+                before: Some(setting("60")),
+                after: Some(setting("10")),
+                ..edit("/x", ["", ""], 5, Some(bob()))
+            }],
+            ..Batch::default()
+        });
+        let body = answers(&example).diff(&subject, time(5), time(6)).unwrap();
+        assert_eq!(
+            body.diff.as_deref(),
+            Some("--- a/sysctl:vm.swappiness\n+++ b/sysctl:vm.swappiness\n@@ -1 +1 @@\n-60\n+10\n")
+        );
+        let change = answers(&example).change(1).unwrap().unwrap();
+        assert_eq!(change.diff, None);
+        assert_eq!(change.change.after, Some(setting("10")));
+    }
+}

@@ -113,3 +113,120 @@ impl Walk<'_> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use change::ContentState;
+
+    use super::*;
+    use crate::answers::example::{answers, bob, four_versions};
+    use crate::store::Batch;
+    use crate::store::example::{Example, alice, create, edit, file, rename, text_fact};
+
+    fn blamed(example: &Example, path: &str) -> Vec<(String, Option<u64>, Option<String>)> {
+        let body = answers(example).blame(&file(path)).unwrap().unwrap();
+        let lines = body.lines.into_iter();
+        lines
+            .map(|line| (line.text, line.seq, line.user.and_then(|user| user.name)))
+            .collect()
+    }
+
+    fn line(
+        text: &str,
+        seq: Option<u64>,
+        user: Option<&str>,
+    ) -> (String, Option<u64>, Option<String>) {
+        (text.to_owned(), seq, user.map(str::to_owned))
+    }
+
+    #[test]
+    fn every_line_goes_to_the_person_who_brought_it() {
+        assert_eq!(
+            blamed(&four_versions(), "/etc/a"),
+            [
+                line("zero", Some(3), None),
+                line("one", Some(1), Some("alice")),
+                line("2", Some(4), Some("alice")),
+            ]
+        );
+    }
+
+    #[test]
+    fn blame_follows_a_rename_to_the_older_name_only() {
+        let mut example = Example::new();
+        example.keep(&["old\n", "a\n", "a\nb\n", "a\nb\nc\n"]);
+        example.log(vec![
+            create("/etc/b", "old\n", 1, Some(bob())),
+            edit("/etc/a", ["a\n", "a\nb\n"], 2, Some(bob())),
+            rename(["/etc/a", "/etc/b"], "a\nb\n", 3),
+            edit("/etc/b", ["a\nb\n", "a\nb\nc\n"], 4, Some(alice(41))),
+        ]);
+        assert_eq!(
+            blamed(&example, "/etc/b"),
+            [
+                line("a", None, None),
+                line("b", Some(2), Some("bob")),
+                line("c", Some(4), Some("alice")),
+            ]
+        );
+        assert_eq!(answers(&example).blame(&file("/etc/a")).unwrap(), None);
+    }
+
+    #[test]
+    fn blame_is_honest_about_versions_that_were_not_kept() {
+        let mut example = Example::new();
+        example.keep(&["a\n", "a\nb\nc\n"]);
+        let mut moved_on = edit("/etc/a", ["a\n", "?"], 2, Some(bob()));
+        if let Some(FactValue::File(state)) = &mut moved_on.after {
+            (state.hash, state.content) = (None, ContentState::MovedOn);
+        }
+        let mut next = edit("/etc/a", ["", "a\nb\nc\n"], 3, Some(alice(41)));
+        next.before = moved_on.after.clone();
+        example.log(vec![
+            create("/etc/a", "a\n", 1, Some(alice(41))),
+            moved_on,
+            next,
+        ]);
+        assert_eq!(
+            blamed(&example, "/etc/a"),
+            [
+                line("a", Some(1), Some("alice")),
+                line("b", Some(2), Some("bob")),
+                line("c", Some(2), Some("bob")),
+            ]
+        );
+    }
+
+    #[test]
+    fn lines_that_came_while_nobody_watched_are_nobodys() {
+        let mut example = Example::new();
+        example.keep(&["a\n", "a\nb\n", "a\nb\nc\n"]);
+        example.log(vec![
+            create("/etc/a", "a\n", 1, Some(alice(41))),
+            edit("/etc/a", ["a\nb\n", "a\nb\nc\n"], 2, Some(bob())),
+        ]);
+        assert_eq!(
+            blamed(&example, "/etc/a"),
+            [
+                line("a", Some(1), Some("alice")),
+                line("b", None, None),
+                line("c", Some(2), Some("bob")),
+            ]
+        );
+    }
+
+    #[test]
+    fn a_file_that_only_was_there_has_lines_of_nobody() {
+        let mut example = Example::new();
+        example.keep(&["a\nb"]);
+        example.commit(Batch {
+            facts: vec![text_fact("/etc/a", "a\nb", 1)],
+            ..Batch::default()
+        });
+        assert_eq!(
+            blamed(&example, "/etc/a"),
+            [line("a", None, None), line("b", None, None)]
+        );
+        assert_eq!(answers(&example).blame(&file("/etc/never")).unwrap(), None);
+    }
+}

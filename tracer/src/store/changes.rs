@@ -289,3 +289,74 @@ fn parse_notes(words: Option<&str>) -> Result<Vec<Note>, String> {
         .map(|word| Note::from_word(word).ok_or_else(|| format!("`{word}` is no note")))
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use change::{Certainty, ChangeQuery, Container, Note, Text};
+
+    use crate::store::Batch;
+    use crate::store::example::{Example, alice, create, edit, rename, service};
+
+    #[test]
+    fn a_change_reads_back_as_it_was_committed() {
+        let mut example = Example::new();
+        let mut in_container = service("worker");
+        in_container.container = Some(Container {
+            id: "f00".to_owned(),
+            runtime: "docker".to_owned(),
+        });
+        in_container.process.argv_truncated = true;
+        let mut odd = edit("/etc/x", ["a", "b"], 2, Some(in_container));
+        odd.subject.key = Text::from(b"/etc/\xff\n".as_slice());
+        odd.run = Some(u64::MAX);
+        odd.operations = 500;
+        odd.notes = Note::ALL.map(|(note, _)| note).to_vec();
+        let mut changes = vec![edit("/etc/a", ["a", "b"], 1, Some(alice(41))), odd];
+        changes.push(edit("/etc/a", ["b", "c"], 3, None));
+        changes.push(rename(["/etc/a", "/etc/z"], "c", 4));
+        let stored = example.commit(Batch {
+            changes: changes.clone(),
+            ..Batch::default()
+        });
+        for (seq, change) in (1..).zip(&mut changes) {
+            change.seq = seq;
+        }
+        assert_eq!(stored, changes);
+        assert_eq!(stored[2].certainty, Certainty::Late);
+        let mut read = Vec::new();
+        let reader = example.reader();
+        reader
+            .changes_after(0, &mut |change| {
+                read.push(change);
+                true
+            })
+            .unwrap();
+        assert_eq!(read, changes);
+        assert_eq!(reader.change(2).unwrap().as_ref(), Some(&changes[1]));
+        assert_eq!(reader.last_seq().unwrap(), 4);
+    }
+
+    #[test]
+    fn a_word_of_no_version_is_an_error_that_names_the_change() {
+        let mut example = Example::new();
+        example.log(vec![create("/etc/a", "1", 1, Some(alice(41)))]);
+        for (tampering, row) in [
+            ("UPDATE changes SET op = 'teleport'", "row 1 of `changes`"),
+            ("UPDATE subjects SET kind = 'soul'", "row 1 of `changes`"),
+            ("UPDATE actors SET argv = '{'", "row 1 of `actors`"),
+        ] {
+            let connection = example.connection();
+            connection
+                .execute_batch(&format!("SAVEPOINT before; {tampering}"))
+                .unwrap();
+            connection.execute_batch("RELEASE before").unwrap();
+            let said = example
+                .reader()
+                .changes(&ChangeQuery::default())
+                .unwrap_err();
+            assert!(said.to_string().contains(row), "{said}");
+            example = Example::new();
+            example.log(vec![create("/etc/a", "1", 1, Some(alice(41)))]);
+        }
+    }
+}

@@ -164,3 +164,83 @@ fn first_of_name(
     }
     Ok(found)
 }
+
+#[cfg(test)]
+mod tests {
+    use change::ChangeQuery;
+
+    use crate::store::example::{Example, alice, create, delete, edit, file, rename};
+
+    fn found(example: &Example, query: &ChangeQuery) -> Vec<u64> {
+        let changes = example.reader().changes(query).unwrap();
+        changes.iter().map(|change| change.seq).collect()
+    }
+
+    fn history(example: &Example, path: &str) -> Vec<u64> {
+        found(
+            example,
+            &ChangeQuery {
+                subject: Some(file(path)),
+                ..ChangeQuery::default()
+            },
+        )
+    }
+
+    #[test]
+    fn a_history_continues_under_the_older_name() {
+        let mut example = Example::new();
+        example.log(vec![
+            create("/etc/a", "1", 1, Some(alice(41))),
+            create("/etc/b", "x", 2, Some(alice(41))),
+            edit("/etc/a", ["1", "2"], 3, Some(alice(41))),
+            delete("/etc/b", "x", 4, Some(alice(41))),
+            rename(["/etc/a", "/etc/b"], "2", 5),
+            edit("/etc/b", ["2", "3"], 6, Some(alice(41))),
+            create("/etc/a", "new", 7, Some(alice(41))),
+            rename(["/etc/b", "/etc/c"], "3", 8),
+        ]);
+        assert_eq!(history(&example, "/etc/c"), [8, 6, 5, 4, 3, 2, 1]);
+        assert_eq!(history(&example, "/etc/b"), [8, 6, 5, 4, 3, 2, 1]);
+        assert_eq!(history(&example, "/etc/a"), [7, 5, 3, 1]);
+        let page = ChangeQuery {
+            subject: Some(file("/etc/c")),
+            before_seq: Some(6),
+            limit: Some(2),
+            ..ChangeQuery::default()
+        };
+        assert_eq!(found(&example, &page), [5, 4]);
+    }
+
+    #[test]
+    fn names_that_are_swapped_back_and_forth_end() {
+        let mut example = Example::new();
+        let swap = |i: i64| {
+            let names = ["/etc/a", "/etc/b"];
+            let [from, to] = if i % 2 == 0 {
+                names
+            } else {
+                [names[1], names[0]]
+            };
+            rename([from, to], "x", i)
+        };
+        example.log((0..100).map(swap).collect());
+        assert_eq!(history(&example, "/etc/a").len(), 100);
+        assert!(
+            example
+                .reader()
+                .lineage(&file("/etc/a"), &mut |_| true)
+                .is_ok()
+        );
+    }
+
+    #[test]
+    fn a_file_that_came_again_has_one_history() {
+        let mut example = Example::new();
+        example.log(vec![
+            create("/etc/a", "1", 1, Some(alice(41))),
+            delete("/etc/a", "1", 2, Some(alice(41))),
+            create("/etc/a", "2", 3, Some(alice(41))),
+        ]);
+        assert_eq!(history(&example, "/etc/a"), [3, 2, 1]);
+    }
+}

@@ -178,3 +178,163 @@ fn glob(pattern: &str) -> Result<GlobMatcher, Error> {
 fn is_match(glob: &GlobMatcher, path: &[u8]) -> bool {
     glob.is_match(Path::new(OsStr::from_bytes(path)))
 }
+
+#[cfg(test)]
+mod tests {
+    use change::{Author, Change, ChangeQuery, Kind, Op, Subject};
+
+    use crate::store::example::{Example, alice, create, edit, file, person, service, time, user};
+
+    fn found(example: &Example, query: &ChangeQuery) -> Vec<u64> {
+        let changes = example.reader().changes(query).unwrap();
+        changes.iter().map(|change| change.seq).collect()
+    }
+
+    /// One change of each sort that filters tell apart.
+    fn sorts() -> Example {
+        let mut example = Example::new();
+        let apt = person(user(1000, "alice"), 41, &["apt", "install", "nginx"]);
+        let mut root = person(user(0, "root"), 43, &["vim", "x"]);
+        root.login_user = None;
+        let sysctl = Change {
+            subject: Subject::parse(b"sysctl:vm.swappiness").unwrap(),
+            op: Op::Set,
+            ..edit("/x", ["60", "10"], 40, Some(alice(41)))
+        };
+        example.log(vec![
+            create("/etc/nginx/nginx.conf", "a", 10, Some(apt)),
+            edit("/etc/nginx/nginx.conf", ["a", "b"], 20, Some(alice(41))),
+            edit("/etc/hosts", ["a", "b"], 30, Some(service("dhclient"))),
+            sysctl,
+            edit("/etc/nginx/sites/a.conf", ["a", "b"], 50, Some(root)),
+            edit("/etc/motd", ["a", "b"], 60, None),
+        ]);
+        example
+    }
+
+    #[test]
+    fn each_filter_keeps_what_it_names() {
+        let example = sorts();
+        let any = ChangeQuery::default;
+        let of = |query: ChangeQuery| found(&example, &query);
+        assert_eq!(of(any()), [6, 5, 4, 3, 2, 1]);
+        let since = Some(time(20));
+        assert_eq!(of(ChangeQuery { since, ..any() }), [6, 5, 4, 3, 2]);
+        let until = Some(time(50));
+        assert_eq!(of(ChangeQuery { until, ..any() }), [4, 3, 2, 1]);
+        let both = ChangeQuery {
+            since,
+            until,
+            ..any()
+        };
+        assert_eq!(of(both), [4, 3, 2]);
+        let kind = Some(Kind::Sysctl);
+        assert_eq!(of(ChangeQuery { kind, ..any() }), [4]);
+        let op = Some(Op::Create);
+        assert_eq!(of(ChangeQuery { op, ..any() }), [1]);
+        let session = Some(41);
+        assert_eq!(of(ChangeQuery { session, ..any() }), [4, 2, 1]);
+        let before_seq = Some(3);
+        assert_eq!(
+            of(ChangeQuery {
+                before_seq,
+                ..any()
+            }),
+            [2, 1]
+        );
+        let limit = Some(2);
+        assert_eq!(of(ChangeQuery { limit, ..any() }), [6, 5]);
+        let limit = Some(0);
+        assert!(of(ChangeQuery { limit, ..any() }).is_empty());
+        let subject = Subject::parse(b"sysctl:vm.swappiness").ok();
+        assert_eq!(of(ChangeQuery { subject, ..any() }), [4]);
+        let subject = Some(file("/etc/never"));
+        assert!(of(ChangeQuery { subject, ..any() }).is_empty());
+    }
+
+    #[test]
+    fn a_user_is_the_login_user_or_else_the_effective_one_by_name_or_number() {
+        let example = sorts();
+        for (user, seqs) in [
+            ("alice", vec![4, 2, 1]),
+            ("1000", vec![4, 2, 1]),
+            ("root", vec![5, 3]),
+            ("0", vec![5, 3]),
+            ("nobody", vec![]),
+        ] {
+            let query = ChangeQuery {
+                user: Some(user.to_owned()),
+                ..ChangeQuery::default()
+            };
+            assert_eq!(found(&example, &query), seqs, "{user}");
+        }
+    }
+
+    #[test]
+    fn authors_are_told_apart() {
+        let example = sorts();
+        for (by, seqs) in [
+            (Author::PackageManager, vec![1]),
+            (Author::Human, vec![5, 4, 2]),
+            (Author::Automation, vec![3]),
+        ] {
+            let query = ChangeQuery {
+                by: Some(by),
+                ..ChangeQuery::default()
+            };
+            assert_eq!(found(&example, &query), seqs, "{by:?}");
+        }
+    }
+
+    #[test]
+    fn a_star_in_a_path_stays_within_its_folder() {
+        let example = sorts();
+        for (path, seqs) in [
+            ("/etc/*", vec![6, 3]),
+            ("/etc/**", vec![6, 5, 3, 2, 1]),
+            ("/etc/nginx/*.conf", vec![2, 1]),
+            ("/etc/**/*.conf", vec![5, 2, 1]),
+            ("/etc/{hosts,motd}", vec![6, 3]),
+            ("vm.*", vec![]),
+        ] {
+            let mut query = ChangeQuery {
+                path: Some(path.to_owned()),
+                ..ChangeQuery::default()
+            };
+            assert_eq!(found(&example, &query), seqs, "{path}");
+            query.limit = Some(1);
+            assert_eq!(found(&example, &query), seqs[..seqs.len().min(1)], "{path}");
+        }
+        let query = ChangeQuery {
+            path: Some("/etc/[".to_owned()),
+            ..ChangeQuery::default()
+        };
+        let said = example.reader().changes(&query).unwrap_err().to_string();
+        assert!(said.contains("/etc/["), "{said}");
+    }
+
+    #[test]
+    fn times_filter_right_also_where_the_log_is_not_in_their_order() {
+        let mut example = Example::new();
+        let seconds = [10, 30, 20, 40, 5, 60, 50];
+        let changes = seconds.map(|at| edit("/etc/a", ["a", "b"], at, Some(alice(41))));
+        example.log(changes.to_vec());
+        for since in (0..70).step_by(5) {
+            for until in (0..70).step_by(5) {
+                let query = ChangeQuery {
+                    since: Some(time(since)),
+                    until: Some(time(until)),
+                    ..ChangeQuery::default()
+                };
+                let expected: Vec<u64> = (1..)
+                    .zip(seconds)
+                    .filter(|(_, at)| (since..until).contains(at))
+                    .map(|(seq, _)| seq)
+                    .collect();
+                let mut found = found(&example, &query);
+                found.reverse();
+                assert_eq!(found, expected, "{since} {until}");
+            }
+        }
+    }
+}

@@ -315,3 +315,156 @@ fn known_or_written(
         None => KnownState::write(states, value).doing(WRITE),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use change::wire::SessionBody;
+    use change::{Actor, GapReason};
+
+    use super::*;
+    use crate::store::Verification;
+    use crate::store::example::{Example, alice, create, edit, file, gap, session, text_fact};
+
+    #[test]
+    fn actors_are_stored_once_and_one_that_became_another_program_again() {
+        let mut example = Example::new();
+        let before = alice(41);
+        let mut after = before.clone();
+        after.process.argv.push("--again".to_owned());
+        let by = |actor: &Actor| edit("/etc/a", ["a", "b"], 1, Some(actor.clone()));
+        example.log(vec![
+            by(&before),
+            by(&before),
+            by(&after),
+            by(&after),
+            by(&alice(42)),
+        ]);
+        let count = |table: &str| -> i64 {
+            let sql = format!("SELECT count(*) FROM {table}");
+            example
+                .connection()
+                .query_row(&sql, [], |row| row.get(0))
+                .unwrap()
+        };
+        assert_eq!(count("actors"), 3);
+        assert_eq!(count("origins"), 2);
+        assert_eq!(count("ancestors"), 3);
+        let reader = example.reader();
+        assert_eq!(reader.change(3).unwrap().unwrap().actor, Some(after));
+    }
+
+    #[test]
+    fn a_state_is_shared_by_the_changes_on_both_its_sides() {
+        let mut example = Example::new();
+        example.log(vec![
+            create("/etc/a", "1", 1, None),
+            edit("/etc/a", ["1", "2"], 2, None),
+            edit("/etc/a", ["2", "3"], 3, None),
+        ]);
+        example.reopen();
+        example.log(vec![edit("/etc/a", ["3", "4"], 4, None)]);
+        let count = example
+            .connection()
+            .query_row("SELECT count(*) FROM states", [], |row| {
+                row.get::<_, i64>(0)
+            });
+        assert_eq!(count, Ok(4));
+    }
+
+    #[test]
+    fn a_batch_that_fails_leaves_nothing_and_the_next_one_has_no_hole() {
+        let mut example = Example::new();
+        example.log(vec![create("/etc/a", "1", 1, Some(alice(41)))]);
+        example
+            .connection()
+            .execute_batch(
+                "CREATE TRIGGER refuse BEFORE INSERT ON gaps BEGIN SELECT RAISE(ABORT, 'no'); END",
+            )
+            .unwrap();
+        let batch = || Batch {
+            contents: vec![Content {
+                hash: [1; 32],
+                bytes: b"x".to_vec(),
+            }],
+            changes: vec![edit("/etc/new", ["1", "2"], 2, Some(alice(55)))],
+            facts: vec![text_fact("/etc/new", "2", 2)],
+            ..Batch::default()
+        };
+        let failing = Batch {
+            gaps: vec![gap(GapReason::Lost, 1, None)],
+            ..batch()
+        };
+        let said = example.writer().commit(failing).unwrap_err().to_string();
+        assert!(said.contains("write to the store: no"), "{said}");
+        let reader = example.reader();
+        assert_eq!(reader.last_seq().unwrap(), 1);
+        assert_eq!(reader.content(&[1; 32]).unwrap(), None);
+        assert_eq!(reader.fact(&file("/etc/new")).unwrap(), None);
+        assert_eq!(example.commit(batch())[0].seq, 2);
+        assert_eq!(
+            example.reader().change(2).unwrap().map(|change| change.seq),
+            Some(2)
+        );
+        assert!(matches!(
+            reader.verify().unwrap(),
+            Verification::Intact { changes: 2, .. }
+        ));
+    }
+
+    #[test]
+    fn what_was_committed_is_there_after_a_kill() {
+        let mut example = Example::new();
+        example.log(vec![create("/etc/a", "1", 1, Some(alice(41)))]);
+        // A kill leaves the files as they are at that moment: the database and its log beside it.
+        let elsewhere = tempfile::tempdir().unwrap();
+        for name in ["tracer.db", "tracer.db-wal"] {
+            let from = example.path().with_file_name(name);
+            std::fs::copy(from, elsewhere.path().join(name)).unwrap();
+        }
+        let mut writer = Writer::open(&elsewhere.path().join("tracer.db")).unwrap();
+        let stored = writer.commit(Batch {
+            changes: vec![edit("/etc/a", ["1", "2"], 2, None)],
+            ..Batch::default()
+        });
+        assert_eq!(stored.unwrap()[0].seq, 2);
+    }
+
+    #[test]
+    fn a_transaction_that_was_not_committed_is_not_seen() {
+        let mut example = Example::new();
+        example.log(vec![create("/etc/a", "1", 1, Some(alice(41)))]);
+        let other = example.connection();
+        other
+            .execute_batch("BEGIN IMMEDIATE; DELETE FROM changes;")
+            .unwrap();
+        let reader = example.reader();
+        assert_eq!(reader.last_seq().unwrap(), 1);
+        drop(other);
+        example.reopen();
+        assert_eq!(reader.last_seq().unwrap(), 1);
+    }
+
+    #[test]
+    fn a_value_of_the_store_is_made_once() {
+        let mut example = Example::new();
+        let writer = example.writer();
+        assert_eq!(writer.meta_or_insert("key", || vec![1]).unwrap(), [1]);
+        assert_eq!(writer.meta_or_insert("key", || vec![2]).unwrap(), [1]);
+        assert_eq!(example.reader().meta("key").unwrap(), Some(vec![1]));
+        assert_eq!(example.reader().meta("other").unwrap(), None);
+    }
+
+    #[test]
+    fn a_checkpoint_brings_everything_into_the_file() {
+        let mut example = Example::new();
+        let sessions: Vec<SessionBody> = (0..100).map(|id| session(id, 1)).collect();
+        example.commit(Batch {
+            sessions,
+            ..Batch::default()
+        });
+        example.writer().checkpoint().unwrap();
+        let log = std::fs::metadata(example.path().with_file_name("tracer.db-wal")).unwrap();
+        assert_eq!(log.len(), 0);
+        assert_eq!(example.reader().sessions(1000).unwrap().len(), 100);
+    }
+}
