@@ -22,7 +22,10 @@ fn main() {
     println!("cargo:rerun-if-env-changed=TRACER_CACHE");
 
     if let Err(problem) = build() {
-        panic!("the kernel half cannot be built: {problem}");
+        println!("cargo::error=the kernel half cannot be built");
+        for line in problem.lines() {
+            println!("cargo::error={line}");
+        }
     }
 }
 

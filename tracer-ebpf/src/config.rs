@@ -60,7 +60,10 @@ pub struct RootValue {
 /// Numbers the probes, for the map `LOST` of records that did not fit into the ring buffer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]
-#[expect(missing_docs, reason = "each is documented where it is implemented, in `probes`")]
+#[expect(
+    missing_docs,
+    reason = "each is documented where it is implemented, in `probes`"
+)]
 pub enum Probe {
     Fork,
     Exec,
@@ -116,13 +119,22 @@ mod pod {
     use super::{RootKey, RootValue, Settings};
 
     // SAFETY: `repr(C)` without padding, which the derives of zerocopy prove.
-    #[expect(unsafe_code, reason = "aya asks for the marker, and the orphan rule for this place")]
+    #[expect(
+        unsafe_code,
+        reason = "aya asks for the marker, and the orphan rule for this place"
+    )]
     unsafe impl aya::Pod for Settings {}
     // SAFETY: as above.
-    #[expect(unsafe_code, reason = "aya asks for the marker, and the orphan rule for this place")]
+    #[expect(
+        unsafe_code,
+        reason = "aya asks for the marker, and the orphan rule for this place"
+    )]
     unsafe impl aya::Pod for RootKey {}
     // SAFETY: as above.
-    #[expect(unsafe_code, reason = "aya asks for the marker, and the orphan rule for this place")]
+    #[expect(
+        unsafe_code,
+        reason = "aya asks for the marker, and the orphan rule for this place"
+    )]
     unsafe impl aya::Pod for RootValue {}
 }
 

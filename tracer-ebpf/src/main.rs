@@ -21,7 +21,10 @@ fn panic(_info: &core::panic::PanicInfo<'_>) -> ! {
 
 /// The kernel gives its own helpers only to programs that are under the GPL.
 #[cfg(target_arch = "bpf")]
-#[expect(unsafe_code, reason = "the section's name is how the loader finds the licence")]
+#[expect(
+    unsafe_code,
+    reason = "the section's name is how the loader finds the licence"
+)]
 #[unsafe(link_section = "license")]
 #[unsafe(no_mangle)]
 static LICENSE: [u8; 4] = *b"GPL\0";

@@ -60,13 +60,21 @@ pub(crate) fn settings() -> Option<&'static Settings> {
 
 /// The root with that inode number; the device is only asked for where the filter hits.
 #[inline(always)]
-pub(crate) fn root(settings: &Settings, inode: u64, dev: impl FnOnce() -> u32) -> Option<RootValue> {
+pub(crate) fn root(
+    settings: &Settings,
+    inode: u64,
+    dev: impl FnOnce() -> u32,
+) -> Option<RootValue> {
     let (word, bit) = bloom_bit(inode);
     let word = settings.bloom.get(word % BLOOM_WORDS)?;
     if word & bit == 0 {
         return None;
     }
-    let key = RootKey { inode, dev: dev(), reserved: 0 };
+    let key = RootKey {
+        inode,
+        dev: dev(),
+        reserved: 0,
+    };
     // SAFETY: the daemon only adds and removes values, it does not change them in place.
     unsafe { ROOTS.get(&key) }.copied()
 }
@@ -107,7 +115,10 @@ impl Buffer {
     #[inline(always)]
     pub(crate) fn of(probe: Probe) -> Option<Self> {
         let start = SCRATCH.get_ptr_mut(probe as u32)?;
-        Some(Self { start: start.cast(), probe })
+        Some(Self {
+            start: start.cast(),
+            probe,
+        })
     }
 
     /// The record's fixed part, with whatever was there before.
@@ -166,7 +177,11 @@ impl Buffer {
     #[inline(always)]
     pub(crate) fn put_user(&mut self, start: u32, from: u64, len: u64) -> u32 {
         let len = (black_box(len) & 0xfff) as u32;
-        if read::copy_user(self.part(start), len, from) { start + len } else { start }
+        if read::copy_user(self.part(start), len, from) {
+            start + len
+        } else {
+            start
+        }
     }
 
     /// Lets `fill` write up to `MAX` bytes at `start`; tells where they end.
@@ -202,7 +217,14 @@ impl Buffer {
     #[inline(always)]
     pub(crate) fn send_quietly(self, len: u32) {
         let full = RECORDS.query(u64::from(BPF_RB_AVAIL_DATA)) > u64::from(RING_BYTES / 4);
-        self.output(len, if full { BPF_RB_FORCE_WAKEUP } else { BPF_RB_NO_WAKEUP });
+        self.output(
+            len,
+            if full {
+                BPF_RB_FORCE_WAKEUP
+            } else {
+                BPF_RB_NO_WAKEUP
+            },
+        );
     }
 
     #[inline(always)]

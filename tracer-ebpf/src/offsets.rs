@@ -107,6 +107,9 @@ mod pod {
     use super::Offsets;
 
     // SAFETY: `repr(C)` without padding, which the derives of zerocopy prove.
-    #[expect(unsafe_code, reason = "aya asks for the marker, and the orphan rule for this place")]
+    #[expect(
+        unsafe_code,
+        reason = "aya asks for the marker, and the orphan rule for this place"
+    )]
     unsafe impl aya::Pod for Offsets {}
 }

@@ -24,7 +24,10 @@ pub(crate) fn watched<M: Memory>(settings: &Settings, entry: M) -> Option<Place>
             let number = inode.u64(|o| &o.inode_number);
             let dev = || inode.object(|o| &o.inode_sb).u32(|o| &o.sb_dev);
             match maps::root(settings, number, dev) {
-                Some(RootValue { id, children_only: 0 }) => return Some(Place { root: id, depth }),
+                Some(RootValue {
+                    id,
+                    children_only: 0,
+                }) => return Some(Place { root: id, depth }),
                 Some(RootValue { id, .. }) if depth == 1 => return Some(Place { root: id, depth }),
                 _ => {}
             }
@@ -75,9 +78,17 @@ pub(crate) fn put_names<M: Memory>(
     }
     // Every way out of the loop leads on with the same state of knowledge.
     let (end, flags) = (buffer.forget(end), buffer.forget(flags));
-    let record = PathRecord { root: up_to.root, names_len: end - start, flags: PathFlags(flags), place: 0 };
+    let record = PathRecord {
+        root: up_to.root,
+        names_len: end - start,
+        flags: PathFlags(flags),
+        place: 0,
+    };
     (end, record)
 }
 
 /// Stands for a path that is told up to the top of its file system.
-pub(crate) const TO_THE_TOP: Place = Place { root: 0, depth: u32::MAX };
+pub(crate) const TO_THE_TOP: Place = Place {
+    root: 0,
+    depth: u32::MAX,
+};

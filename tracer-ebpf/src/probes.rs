@@ -43,8 +43,12 @@ fn fill_header(header: &mut Header, kind: RecordKind) -> u64 {
     header.euid = cred.u32(|o| &o.cred_euid);
     header.login_uid = task.u32(|o| &o.task_login_uid);
     header.audit_session = task.u32(|o| &o.task_session_id);
-    header.mount_ns = nsproxy.object(|o| &o.nsproxy_mnt_ns).u32(|o| &o.mnt_ns_inum);
-    header.pid_ns = nsproxy.object(|o| &o.nsproxy_pid_ns).u32(|o| &o.pid_ns_inum);
+    header.mount_ns = nsproxy
+        .object(|o| &o.nsproxy_mnt_ns)
+        .u32(|o| &o.mnt_ns_inum);
+    header.pid_ns = nsproxy
+        .object(|o| &o.nsproxy_pid_ns)
+        .u32(|o| &o.pid_ns_inum);
     header.reserved = 0;
     fill_terminal(header, task.object(|o| &o.task_signal).address());
     header.time_ns

@@ -138,7 +138,11 @@ impl Memory for CurrentTask {
 
     #[inline(always)]
     fn load<T: Copy + Default>(address: *const u8) -> T {
-        if offset(|o| &o.typed_task) == 1 { Typed::load(address) } else { Probed::load(address) }
+        if offset(|o| &o.typed_task) == 1 {
+            Typed::load(address)
+        } else {
+            Probed::load(address)
+        }
     }
 }
 

@@ -13,13 +13,14 @@ pub const ARGV_BYTES: u32 = 4096;
 pub const XATTR_NAME_BYTES: u32 = 256;
 
 /// Tells records apart. Not an enum: the daemon answers an unknown kind with an error.
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, Hash, FromBytes, IntoBytes, Immutable, KnownLayout,
-)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(transparent)]
 pub struct RecordKind(pub u32);
 
-#[expect(missing_docs, reason = "each is documented in `probes`, where it is sent")]
+#[expect(
+    missing_docs,
+    reason = "each is documented in `probes`, where it is sent"
+)]
 impl RecordKind {
     pub const FORK: Self = Self(1);
     pub const EXEC: Self = Self(2);

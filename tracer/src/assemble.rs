@@ -43,11 +43,22 @@ impl Assembler {
         event: FileEvent,
         is_same_program: &dyn Fn(&Who, &Who) -> bool,
     ) {
-        let FileEvent { action, path, inode, unnamed, description } = event;
+        let FileEvent {
+            action,
+            path,
+            inode,
+            unnamed,
+            description,
+        } = event;
         if unnamed {
             return;
         }
-        let seen = Seen { time, who, inode, description };
+        let seen = Seen {
+            time,
+            who,
+            inode,
+            description,
+        };
         match action {
             Action::Dirtied | Action::Closed { .. } | Action::Released { .. } => {
                 self.write(path, &action, &seen, is_same_program);
@@ -60,9 +71,22 @@ impl Assembler {
             Action::Symlinked { .. } => self.appear(path, Came::Symlinked, &seen, false),
             Action::Linked { existing } => self.link(path, existing, &seen),
             Action::Deleted => self.delete(&path, &seen),
-            Action::Renamed { from, into_watched, exchanged, replaced } => {
-                let moved = Moved { from, into_watched, replaced: replaced.is_some() };
-                if exchanged { self.exchange(path, moved, &seen) } else { self.rename(path, moved, &seen) }
+            Action::Renamed {
+                from,
+                into_watched,
+                exchanged,
+                replaced,
+            } => {
+                let moved = Moved {
+                    from,
+                    into_watched,
+                    replaced: replaced.is_some(),
+                };
+                if exchanged {
+                    self.exchange(path, moved, &seen)
+                } else {
+                    self.rename(path, moved, &seen)
+                }
             }
         }
         self.keep_bounded();
@@ -92,7 +116,11 @@ impl Assembler {
             }
             self.finish(&path);
         }
-        let came = if created { Came::Created } else { Came::Existed };
+        let came = if created {
+            Came::Created
+        } else {
+            Came::Existed
+        };
         let mut pending = Pending::new(path.clone(), came, seen);
         pending.write(action, seen);
         self.pending.insert(path.clone(), pending);
@@ -100,20 +128,21 @@ impl Assembler {
     }
 
     /// Attributes were set.
-    fn touch(
-        &mut self,
-        path: Text,
-        seen: &Seen<'_>,
-        is_same_program: &dyn Fn(&Who, &Who) -> bool,
-    ) {
+    fn touch(&mut self, path: Text, seen: &Seen<'_>, is_same_program: &dyn Fn(&Who, &Who) -> bool) {
         match self.pending.get_mut(&path) {
             Some(pending) if pending.belongs(seen, is_same_program) => pending.touch(seen),
             Some(_) => {
                 self.finish(&path);
-                self.pending.insert(path.clone(), Pending::new(path.clone(), Came::Existed, seen));
+                self.pending.insert(
+                    path.clone(),
+                    Pending::new(path.clone(), Came::Existed, seen),
+                );
             }
             None => {
-                self.pending.insert(path.clone(), Pending::new(path.clone(), Came::Existed, seen));
+                self.pending.insert(
+                    path.clone(),
+                    Pending::new(path.clone(), Came::Existed, seen),
+                );
             }
         }
         self.touched.push(path);
@@ -142,7 +171,11 @@ impl Assembler {
     fn link(&mut self, path: Text, existing: Option<Text>, seen: &Seen<'_>) {
         // The only name: an unnamed file got its name (`O_TMPFILE` and linkat).
         let only_name = seen.inode.is_some_and(|inode| inode.links == 1);
-        let came = if only_name { Came::Created } else { Came::Linked(existing) };
+        let came = if only_name {
+            Came::Created
+        } else {
+            Came::Linked(existing)
+        };
         self.appear(path, came, seen, false);
     }
 
@@ -155,22 +188,34 @@ impl Assembler {
             }
             self.finish(path);
         }
-        self.pending.insert(path.clone(), Pending::gone(path.clone(), State::Deleted, seen));
+        self.pending.insert(
+            path.clone(),
+            Pending::gone(path.clone(), State::Deleted, seen),
+        );
     }
 
     /// A file that was put aside is removed again. What it was put aside from is either there anew,
     /// which is told, or it is gone with it.
     fn drop_put_aside(&mut self, path: &Text, seen: &Seen<'_>) {
-        let Some(Pending { came: Came::Renamed { from, .. }, .. }) = self.pending.remove(path) else {
+        let Some(Pending {
+            came: Came::Renamed { from, .. },
+            ..
+        }) = self.pending.remove(path)
+        else {
             return;
         };
         if self.pending.get(&from).is_some_and(Pending::is_gone) {
-            self.pending.insert(from.clone(), Pending::gone(from, State::Deleted, seen));
+            self.pending
+                .insert(from.clone(), Pending::gone(from, State::Deleted, seen));
         }
     }
 
     fn rename(&mut self, to: Text, moved: Moved, seen: &Seen<'_>) {
-        let Moved { from, into_watched, mut replaced } = moved;
+        let Moved {
+            from,
+            into_watched,
+            mut replaced,
+        } = moved;
         if let Some(pending) = self.pending.get(&to) {
             if pending.is_gone() && pending.is_by(seen.who) {
                 replaced = true;
@@ -190,7 +235,11 @@ impl Assembler {
         let was_watched = from.watched;
         let came = match (replaced, was_watched) {
             (true, false) => Came::Replaced,
-            _ => Came::Renamed { from: from.path.clone(), into_watched, replaced },
+            _ => Came::Renamed {
+                from: from.path.clone(),
+                into_watched,
+                replaced,
+            },
         };
         let mut pending = Pending::new(to.clone(), came, seen);
         pending.open = false;
@@ -213,14 +262,16 @@ impl Assembler {
             (false, came) => came,
         };
         let mut pending = Pending::new(to.clone(), came, seen);
-        pending.operations = source.operations + 1;
+        pending.operations = source.operations;
         pending.open = false;
         self.pending.insert(to.clone(), pending);
         self.touched.push(to);
     }
 
     fn exchange(&mut self, path: Text, moved: Moved, seen: &Seen<'_>) {
-        let Moved { from, into_watched, .. } = moved;
+        let Moved {
+            from, into_watched, ..
+        } = moved;
         self.finish(&path);
         self.finish(&from.path);
         let ends = [
@@ -229,8 +280,13 @@ impl Assembler {
         ];
         for (now, before, watched) in ends {
             if watched {
-                let came = Came::Renamed { from: before, into_watched: true, replaced: true };
-                self.pending.insert(now.clone(), Pending::new(now.clone(), came, seen));
+                let came = Came::Renamed {
+                    from: before,
+                    into_watched: true,
+                    replaced: true,
+                };
+                self.pending
+                    .insert(now.clone(), Pending::new(now.clone(), came, seen));
                 self.touched.push(now);
             }
         }
@@ -241,7 +297,11 @@ impl Assembler {
         let mut touched = std::mem::take(&mut self.touched);
         touched.sort_unstable();
         touched.dedup();
-        touched.retain(|path| self.pending.get(path).is_some_and(|pending| !pending.is_gone()));
+        touched.retain(|path| {
+            self.pending
+                .get(path)
+                .is_some_and(|pending| !pending.is_gone())
+        });
         touched
     }
 
@@ -283,8 +343,9 @@ impl Assembler {
 
     fn finish_where(&mut self, is_due: impl Fn(&Pending) -> bool) {
         let due = self.pending.iter().filter(|(_, pending)| is_due(pending));
-        let mut due: Vec<(Timestamp, Text)> =
-            due.map(|(path, pending)| (pending.last, path.clone())).collect();
+        let mut due: Vec<(Timestamp, Text)> = due
+            .map(|(path, pending)| (pending.last, path.clone()))
+            .collect();
         due.sort_unstable();
         for (_, path) in due {
             self.finish(&path);
@@ -309,7 +370,8 @@ impl Assembler {
 
     fn keep_bounded(&mut self) {
         if self.pending.len() > MAX_PENDING {
-            let mut times: Vec<Timestamp> = self.pending.values().map(|pending| pending.last).collect();
+            let mut times: Vec<Timestamp> =
+                self.pending.values().map(|pending| pending.last).collect();
             let (_, middle, _) = times.select_nth_unstable(MAX_PENDING / 2);
             let middle = *middle;
             self.finish_where(|pending| pending.last <= middle);

@@ -46,7 +46,15 @@ impl Conclude {
     /// Concludes against the facts that `known` reads.
     pub fn new(host: Host, trees: Arc<Trees>, capture: Arc<Capture>, known: Reader) -> Self {
         let (fresh, batch, new_directories) = (HashMap::new(), Batch::default(), Vec::new());
-        Self { host, trees, capture, known, fresh, batch, new_directories }
+        Self {
+            host,
+            trees,
+            capture,
+            known,
+            fresh,
+            batch,
+            new_directories,
+        }
     }
 
     /// Reads a file now; see [`Capture::read`].
@@ -77,19 +85,51 @@ impl Conclude {
     }
 
     /// Concludes one action.
-    pub fn conclude(&mut self, assembled: Assembled, actor: Option<Arc<Actor>>) -> Result<(), store::Error> {
-        let Assembled { time, who: _, path, came, deleted, operations, shared, inode, captured } =
-            assembled;
+    pub fn conclude(
+        &mut self,
+        assembled: Assembled,
+        actor: Option<Arc<Actor>>,
+    ) -> Result<(), store::Error> {
+        let Assembled {
+            time,
+            who: _,
+            path,
+            came,
+            deleted,
+            operations,
+            shared,
+            inode,
+            captured,
+        } = assembled;
         let before = self.known_state(&path)?;
-        let mut draft = Draft { time, operations, actor, notes: Vec::new() };
+        let mut draft = Draft {
+            time,
+            operations,
+            actor,
+            notes: Vec::new(),
+        };
         if shared {
             draft.notes.push(Note::SharedDescription);
         }
         if deleted {
             return self.conclude_deleted(path, before, draft);
         }
-        if let Came::Renamed { from, into_watched, replaced } = came {
-            return self.conclude_renamed(Renamed { path, from, into_watched, replaced, before }, draft);
+        if let Came::Renamed {
+            from,
+            into_watched,
+            replaced,
+        } = came
+        {
+            return self.conclude_renamed(
+                Renamed {
+                    path,
+                    from,
+                    into_watched,
+                    replaced,
+                    before,
+                },
+                draft,
+            );
         }
         let captured = captured.unwrap_or_else(|| self.capture.read(&path, inode.as_ref()));
         let found = match captured {
@@ -103,7 +143,12 @@ impl Conclude {
         self.conclude_present(path, came, before, found, draft)
     }
 
-    fn conclude_deleted(&mut self, path: Text, before: Option<Known>, draft: Draft) -> Result<(), store::Error> {
+    fn conclude_deleted(
+        &mut self,
+        path: Text,
+        before: Option<Known>,
+        draft: Draft,
+    ) -> Result<(), store::Error> {
         self.push_fact(path.clone(), None, draft.time);
         let before = before.map(|known| known.state);
         self.push(path, Op::Delete, (before, None), None, draft);
@@ -140,7 +185,11 @@ impl Conclude {
             Came::Created | Came::Replaced | Came::Renamed { .. } => Op::Create,
         };
         let before = before.map(|known| known.state);
-        self.push_fact(path.clone(), Some((state.clone(), Identity::default())), draft.time);
+        self.push_fact(
+            path.clone(),
+            Some((state.clone(), Identity::default())),
+            draft.time,
+        );
         self.push(path, op, (before, Some(state)), None, draft);
         Ok(())
     }
@@ -153,12 +202,19 @@ impl Conclude {
         found: Found,
         mut draft: Draft,
     ) -> Result<(), store::Error> {
-        let Found { state, bytes, moved_on, identity } = found;
+        let Found {
+            state,
+            bytes,
+            moved_on,
+            identity,
+        } = found;
         let from = match &came {
             Came::Linked(Some(existing)) => Some(existing.clone()),
             _ => None,
         };
-        let Some(op) = op(&came, before.as_ref(), &state, identity) else { return Ok(()) };
+        let Some(op) = op(&came, before.as_ref(), &state, identity) else {
+            return Ok(());
+        };
         if let Some(known) = &before {
             if op == Op::Modify && known.state.inode != 0 && known.state.inode != state.inode {
                 draft.notes.push(Note::Replaced);
@@ -182,7 +238,13 @@ impl Conclude {
     }
 
     fn conclude_renamed(&mut self, renamed: Renamed, mut draft: Draft) -> Result<(), store::Error> {
-        let Renamed { path, from, into_watched, replaced, before } = renamed;
+        let Renamed {
+            path,
+            from,
+            into_watched,
+            replaced,
+            before,
+        } = renamed;
         let moved = self.known_state(&from)?;
         self.push_fact(from.clone(), None, draft.time);
         let old = if replaced { before } else { None }.or_else(|| moved.clone());
@@ -190,7 +252,12 @@ impl Conclude {
         if into_watched {
             match self.capture.read(&path, None) {
                 Captured::Found(found) => {
-                    let Found { state, bytes, identity, .. } = *found;
+                    let Found {
+                        state,
+                        bytes,
+                        identity,
+                        ..
+                    } = *found;
                     self.keep(&state, bytes);
                     self.push_fact(path.clone(), Some((state.clone(), identity)), draft.time);
                     after = Some(state);
@@ -200,7 +267,9 @@ impl Conclude {
         }
         self.move_below(&from, into_watched.then_some(&path), draft.time)?;
         let before = old.map(|known| known.state);
-        let brought = after.as_ref().is_some_and(|state| state.file_type == FileType::Directory);
+        let brought = after
+            .as_ref()
+            .is_some_and(|state| state.file_type == FileType::Directory);
         let unseen = brought && !self.trees.contains(&from);
         let by = draft.actor.clone();
         let time = draft.time;
@@ -220,25 +289,48 @@ impl Conclude {
             for name in names.into_iter().flatten().flatten().take(left) {
                 left -= 1;
                 let path = Text::from(name.path().as_os_str().as_bytes());
-                let Some(found) = self.capture.read(&path, None).into_found() else { continue };
-                let Found { state, bytes, identity, .. } = found;
+                let Some(found) = self.capture.read(&path, None).into_found() else {
+                    continue;
+                };
+                let Found {
+                    state,
+                    bytes,
+                    identity,
+                    ..
+                } = found;
                 if state.file_type == FileType::Directory {
                     open.push(path.clone());
                 }
                 self.keep(&state, bytes);
                 self.push_fact(path.clone(), Some((state.clone(), identity)), time);
-                let draft = Draft { time, operations: 1, actor: by.cloned(), notes: Vec::new() };
+                let draft = Draft {
+                    time,
+                    operations: 1,
+                    actor: by.cloned(),
+                    notes: Vec::new(),
+                };
                 self.push(path, Op::Create, (None, Some(state)), None, draft);
             }
         }
     }
 
     /// Moves the facts of what is below a directory that was renamed, or forgets them.
-    fn move_below(&mut self, from: &Text, to: Option<&Text>, time: Timestamp) -> Result<(), store::Error> {
+    fn move_below(
+        &mut self,
+        from: &Text,
+        to: Option<&Text>,
+        time: Timestamp,
+    ) -> Result<(), store::Error> {
         let mut below = Vec::new();
-        self.known.facts_under(from.as_bytes(), &mut |fact| below.push(fact))?;
+        self.known
+            .facts_under(from.as_bytes(), &mut |fact| below.push(fact))?;
         for fact in below.into_iter().filter(|fact| fact.subject.key != *from) {
-            let rest = fact.subject.key.as_bytes().get(from.as_bytes().len()..).unwrap_or_default();
+            let rest = fact
+                .subject
+                .key
+                .as_bytes()
+                .get(from.as_bytes().len()..)
+                .unwrap_or_default();
             if let (Some(to), Some(FactValue::File(state))) = (to, &fact.value) {
                 let path = Text::from([to.as_bytes(), rest].concat());
                 let identity = fact.identity.map(from_stored).unwrap_or_default();
@@ -256,9 +348,19 @@ impl Conclude {
         now: Timestamp,
         between: [Timestamp; 2],
     ) {
-        let Difference { path, kind, before, found, contested: _ } = difference;
+        let Difference {
+            path,
+            kind,
+            before,
+            found,
+            contested: _,
+        } = difference;
         let found_identity = found.as_ref().map(|found| found.identity);
-        let known = self.known_state(&path).ok().flatten().map(|known| known.identity);
+        let known = self
+            .known_state(&path)
+            .ok()
+            .flatten()
+            .map(|known| known.identity);
         let is_told_already = known == found_identity && kind != DifferenceKind::Same;
         if is_told_already || (kind == DifferenceKind::New && known.is_some()) {
             return;
@@ -276,7 +378,12 @@ impl Conclude {
             (DifferenceKind::Changed, Some(before), Some(after)) => difference_op(before, after),
             (DifferenceKind::Changed, ..) => Op::Modify,
         };
-        let draft = Draft { time: now, operations: 1, actor: None, notes: Vec::new() };
+        let draft = Draft {
+            time: now,
+            operations: 1,
+            actor: None,
+            notes: Vec::new(),
+        };
         let mut change = self.change(path, op, (before, after), None, draft);
         change.certainty = Certainty::Late;
         change.between = Some(between);
@@ -290,27 +397,50 @@ impl Conclude {
     }
 
     /// A sysctl was written.
-    pub fn conclude_sysctl(&mut self, name: &str, values: (String, String), time: Timestamp, actor: Option<Arc<Actor>>) {
+    pub fn conclude_sysctl(
+        &mut self,
+        name: &str,
+        values: (String, String),
+        time: Timestamp,
+        actor: Option<Arc<Actor>>,
+    ) {
         let (before, after) = values;
-        let subject = Subject { kind: change::Kind::Sysctl, key: name.into() };
+        let subject = Subject {
+            kind: change::Kind::Sysctl,
+            key: name.into(),
+        };
         let value = |value| Some(FactValue::Setting { value });
-        let draft = Draft { time, operations: 1, actor, notes: Vec::new() };
+        let draft = Draft {
+            time,
+            operations: 1,
+            actor,
+            notes: Vec::new(),
+        };
         let mut change = self.change(name.into(), Op::Set, (None, None), None, draft);
-        (change.subject, change.before, change.after) = (subject.clone(), value(before), value(after.clone()));
+        (change.subject, change.before, change.after) =
+            (subject.clone(), value(before), value(after.clone()));
         self.batch.changes.push(change);
-        let fact = Fact { subject, value: value(after), identity: None, time };
+        let fact = Fact {
+            subject,
+            value: value(after),
+            identity: None,
+            time,
+        };
         self.batch.facts.push(fact);
     }
 
     fn known_state(&self, path: &Text) -> Result<Option<Known>, store::Error> {
         if let Some(fresh) = self.fresh.get(path) {
-            return Ok(fresh.clone().map(|(state, identity)| Known { state, identity }));
+            return Ok(fresh
+                .clone()
+                .map(|(state, identity)| Known { state, identity }));
         }
         let fact = self.known.fact(&Subject::file(path.clone()))?;
         Ok(fact.and_then(|fact| match fact.value {
-            Some(FactValue::File(state)) => {
-                Some(Known { state, identity: fact.identity.map(from_stored).unwrap_or_default() })
-            }
+            Some(FactValue::File(state)) => Some(Known {
+                state,
+                identity: fact.identity.map(from_stored).unwrap_or_default(),
+            }),
             _ => None,
         }))
     }
@@ -328,7 +458,9 @@ impl Conclude {
         }
         self.batch.facts.push(Fact {
             subject: Subject::file(path.clone()),
-            value: value.as_ref().map(|(state, _)| FactValue::File(state.clone())),
+            value: value
+                .as_ref()
+                .map(|(state, _)| FactValue::File(state.clone())),
             identity: value.as_ref().map(|(_, identity)| to_stored(*identity)),
             time,
         });
@@ -358,7 +490,12 @@ impl Conclude {
         from: Option<Text>,
         draft: Draft,
     ) -> Change {
-        let Draft { time, operations, actor, notes } = draft;
+        let Draft {
+            time,
+            operations,
+            actor,
+            notes,
+        } = draft;
         let (before, after) = states;
         Change {
             host: self.host.id.clone(),
@@ -415,10 +552,15 @@ fn op(came: &Came, before: Option<&Known>, after: &FileState, identity: Identity
             _ => Op::Create,
         });
     };
-    let Known { state, identity: before_identity } = before;
+    let Known {
+        state,
+        identity: before_identity,
+    } = before;
     let same_file = *before_identity == identity;
     let is_untouched = same_file && state.hash == after.hash && state.xattrs == after.xattrs;
-    if is_untouched && (state.mode.as_str(), state.uid, state.gid) == (&after.mode, after.uid, after.gid) {
+    if is_untouched
+        && (state.mode.as_str(), state.uid, state.gid) == (&after.mode, after.uid, after.gid)
+    {
         return None;
     }
     let op = difference_op(state, after);
@@ -453,11 +595,31 @@ fn difference_op(before: &FileState, after: &FileState) -> Op {
 }
 
 fn from_stored(stored: FileIdentity) -> Identity {
-    let FileIdentity { dev, inode, ctime_ns, mtime_ns } = stored;
-    Identity { dev, inode, ctime_ns, mtime_ns }
+    let FileIdentity {
+        dev,
+        inode,
+        ctime_ns,
+        mtime_ns,
+    } = stored;
+    Identity {
+        dev,
+        inode,
+        ctime_ns,
+        mtime_ns,
+    }
 }
 
 fn to_stored(identity: Identity) -> FileIdentity {
-    let Identity { dev, inode, ctime_ns, mtime_ns } = identity;
-    FileIdentity { dev, inode, ctime_ns, mtime_ns }
+    let Identity {
+        dev,
+        inode,
+        ctime_ns,
+        mtime_ns,
+    } = identity;
+    FileIdentity {
+        dev,
+        inode,
+        ctime_ns,
+        mtime_ns,
+    }
 }

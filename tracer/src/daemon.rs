@@ -90,7 +90,9 @@ pub fn run(config: Config) -> anyhow::Result<()> {
     if inputs.send(Input::Stop).is_err() {
         tracing::warn!("the pipeline has ended before the daemon");
     }
-    let ended = work.join().map_err(|_| anyhow::anyhow!("the pipeline panicked"))?;
+    let ended = work
+        .join()
+        .map_err(|_| anyhow::anyhow!("the pipeline panicked"))?;
     listener_runtime.shutdown_background();
     drop(std::fs::remove_file(&config.socket));
     ended
@@ -112,14 +114,18 @@ fn spawn_pipeline(
             ));
         })
     };
-    thread::Builder::new().name("pipeline".to_owned()).spawn(work).context("start the pipeline")
+    thread::Builder::new()
+        .name("pipeline".to_owned())
+        .spawn(work)
+        .context("start the pipeline")
 }
 
 /// Waits for the signal to end.
 async fn ended() {
-    let (Ok(mut term), Ok(mut int)) =
-        (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
-    else {
+    let (Ok(mut term), Ok(mut int)) = (
+        signal(SignalKind::terminate()),
+        signal(SignalKind::interrupt()),
+    ) else {
         tracing::error!("signals cannot be awaited: end the daemon with SIGKILL");
         return std::future::pending().await;
     };
@@ -130,10 +136,15 @@ async fn ended() {
 }
 
 /// Now.
-#[expect(clippy::disallowed_methods, reason = "the one clock, which everything else is given")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the one clock, which everything else is given"
+)]
 fn now() -> Timestamp {
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-    Timestamp::from_nanos(since.map_or(0, |since| i64::try_from(since.as_nanos()).unwrap_or(i64::MAX)))
+    Timestamp::from_nanos(since.map_or(0, |since| {
+        i64::try_from(since.as_nanos()).unwrap_or(i64::MAX)
+    }))
 }
 
 /// Whether something is not as it should be, so that a user wants to know at start.

@@ -95,7 +95,11 @@ impl Decoder {
             RecordKind(unknown) => return Err(Error::UnknownKind(unknown)),
         };
         let time = boot.plus_nanos(i64::try_from(header.time_ns).unwrap_or(i64::MAX));
-        let observation = Observation { time, who: Who::Task(task(&header)), event };
+        let observation = Observation {
+            time,
+            who: Who::Task(task(&header)),
+            event,
+        };
         match attempt(record, kind)? {
             Some(id) => {
                 self.wait((header.tid, id), observation);
@@ -121,7 +125,15 @@ impl Decoder {
     }
 
     fn outcome(&mut self, record: &[u8]) -> Result<Option<Observation>, Error> {
-        let (DoneRecord { header, attempt, result, .. }, _) = take(record, RecordKind::DONE)?;
+        let (
+            DoneRecord {
+                header,
+                attempt,
+                result,
+                ..
+            },
+            _,
+        ) = take(record, RecordKind::DONE)?;
         let observation = self.waiting.remove(&(header.tid, attempt));
         Ok(observation.filter(|_| result == 0))
     }
@@ -140,21 +152,34 @@ fn take<T: FromBytes + KnownLayout + Immutable>(
     bytes: &[u8],
     kind: RecordKind,
 ) -> Result<(T, &[u8]), Error> {
-    let short = |_| Error::CutShort { kind: kind.0, len: bytes.len() };
+    let short = |_| Error::CutShort {
+        kind: kind.0,
+        len: bytes.len(),
+    };
     T::read_from_prefix(bytes).map_err(short)
 }
 
 /// Splits off the first `len` bytes.
 fn split(bytes: &[u8], len: u32, kind: RecordKind) -> Result<(&[u8], &[u8]), Error> {
-    let short = || Error::CutShort { kind: kind.0, len: bytes.len() };
+    let short = || Error::CutShort {
+        kind: kind.0,
+        len: bytes.len(),
+    };
     bytes.split_at_checked(len as usize).ok_or_else(short)
 }
 
 fn task(header: &Header) -> Task {
     let some = |id: u32| (id != u32::MAX).then_some(id);
-    let tty = header.tty.split(|byte| *byte == 0).next().unwrap_or_default();
+    let tty = header
+        .tty
+        .split(|byte| *byte == 0)
+        .next()
+        .unwrap_or_default();
     Task {
-        process: ProcessId { pid: header.pid, start_ns: header.start_ns },
+        process: ProcessId {
+            pid: header.pid,
+            start_ns: header.start_ns,
+        },
         tid: header.tid,
         parent: header.parent,
         uid: header.uid,
@@ -170,13 +195,34 @@ fn task(header: &Header) -> Task {
 }
 
 fn fork(record: &[u8]) -> Result<Event, Error> {
-    let (ForkRecord { child_start_ns, child, .. }, _) = take(record, RecordKind::FORK)?;
-    Ok(Event::Fork { child: ProcessId { pid: child, start_ns: child_start_ns } })
+    let (
+        ForkRecord {
+            child_start_ns,
+            child,
+            ..
+        },
+        _,
+    ) = take(record, RecordKind::FORK)?;
+    Ok(Event::Fork {
+        child: ProcessId {
+            pid: child,
+            start_ns: child_start_ns,
+        },
+    })
 }
 
 fn exec(record: &[u8], places: &dyn Places) -> Result<Event, Error> {
     let kind = RecordKind::EXEC;
-    let (ExecRecord { exe, cwd, argv_len, argv_bytes, .. }, rest) = take(record, kind)?;
+    let (
+        ExecRecord {
+            exe,
+            cwd,
+            argv_len,
+            argv_bytes,
+            ..
+        },
+        rest,
+    ) = take(record, kind)?;
     let (exe_names, rest) = split(rest, exe.names_len, kind)?;
     let (cwd_names, rest) = split(rest, cwd.names_len, kind)?;
     let (argv, _) = split(rest, argv_len, kind)?;
@@ -185,11 +231,19 @@ fn exec(record: &[u8], places: &dyn Places) -> Result<Event, Error> {
         (record.flags.0 & PathFlags::CUT == 0).then(|| join(&top, names))
     };
     let truncated = argv_len < argv_bytes;
-    let argv = if truncated { argv } else { argv.strip_suffix(b"\0").unwrap_or(argv) };
+    let argv = if truncated {
+        argv
+    } else {
+        argv.strip_suffix(b"\0").unwrap_or(argv)
+    };
     let argv = argv.split(|byte| *byte == 0).map(Text::from);
     Ok(Event::Exec(Program {
         exe: path(exe_names, exe),
-        argv: if argv_bytes == 0 { Vec::new() } else { argv.collect() },
+        argv: if argv_bytes == 0 {
+            Vec::new()
+        } else {
+            argv.collect()
+        },
         argv_truncated: truncated,
         cwd: path(cwd_names, cwd),
     }))
@@ -197,11 +251,23 @@ fn exec(record: &[u8], places: &dyn Places) -> Result<Event, Error> {
 
 fn sysctl(record: &[u8]) -> Result<Event, Error> {
     let kind = RecordKind::SYSCTL;
-    let (SysctlRecord { name_len, before_len, after_len, .. }, rest) = take(record, kind)?;
+    let (
+        SysctlRecord {
+            name_len,
+            before_len,
+            after_len,
+            ..
+        },
+        rest,
+    ) = take(record, kind)?;
     let (name, rest) = split(rest, name_len, kind)?;
     let (before, rest) = split(rest, before_len, kind)?;
     let (after, _) = split(rest, after_len, kind)?;
-    let value = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim_end_matches(['\n', '\0']).to_owned();
+    let value = |bytes: &[u8]| {
+        String::from_utf8_lossy(bytes)
+            .trim_end_matches(['\n', '\0'])
+            .to_owned()
+    };
     // A dot inside a name is written `/` by sysctl(8), and the slashes between names become dots.
     let swap = |c| match c {
         '/' => '.',
@@ -216,23 +282,41 @@ fn sysctl(record: &[u8]) -> Result<Event, Error> {
 }
 
 fn file(record: &[u8], places: &dyn Places) -> Result<Event, Error> {
-    let (FileRecord { header, inode, path, detail, description, extra_len, extra_root }, rest) =
-        take(record, RecordKind(0))?;
+    let (
+        FileRecord {
+            header,
+            inode,
+            path,
+            detail,
+            description,
+            extra_len,
+            extra_root,
+        },
+        rest,
+    ) = take(record, RecordKind(0))?;
     let kind = header.kind;
     let (names, rest) = split(rest, path.names_len, kind)?;
     let (extra, _) = split(rest, extra_len, kind)?;
     let unnamed = path.flags.0 & PathFlags::UNNAMED != 0;
     let path = watched_path(names, path, places)?;
     let action = match kind {
-        RecordKind::CLOSED => Action::Closed { created: detail != 0 },
+        RecordKind::CLOSED => Action::Closed {
+            created: detail != 0,
+        },
         RecordKind::DIRTIED => Action::Dirtied,
-        RecordKind::RELEASED => Action::Released { written_bytes: detail },
+        RecordKind::RELEASED => Action::Released {
+            written_bytes: detail,
+        },
         RecordKind::CREATING => Action::Creating,
         RecordKind::CREATED => Action::Created,
-        RecordKind::SYMLINKED => Action::Symlinked { target: extra.into() },
+        RecordKind::SYMLINKED => Action::Symlinked {
+            target: extra.into(),
+        },
         RecordKind::LINKED => Action::Linked {
             existing: match extra_root {
-                0 => places.device(device(inode.dev)).map(|top| join(&top, extra)),
+                0 => places
+                    .device(device(inode.dev))
+                    .map(|top| join(&top, extra)),
                 id => places.root(id).map(|root| join(&root, extra)),
             },
         },
@@ -242,12 +326,20 @@ fn file(record: &[u8], places: &dyn Places) -> Result<Event, Error> {
             mode: detail & ATTR_MODE != 0,
             owner: detail & (ATTR_UID | ATTR_GID) != 0,
         },
-        RecordKind::XATTR => Action::Xattr { name: attribute(detail, extra) },
+        RecordKind::XATTR => Action::Xattr {
+            name: attribute(detail, extra),
+        },
         RecordKind(unknown) => return Err(Error::UnknownKind(unknown)),
     };
     let unnamed = unnamed && !matches!(kind, RecordKind::CREATING | RecordKind::REMOVING);
     let description = (description != 0).then_some(description);
-    Ok(Event::File(FileEvent { action, path, inode: inode_seen(&inode), unnamed, description }))
+    Ok(Event::File(FileEvent {
+        action,
+        path,
+        inode: inode_seen(&inode),
+        unnamed,
+        description,
+    }))
 }
 
 /// The name of the attribute that changed; access control lists are told by number.
@@ -261,7 +353,17 @@ fn attribute(detail: u64, name: &[u8]) -> String {
 
 fn rename(record: &[u8], places: &dyn Places) -> Result<Event, Error> {
     let kind = RecordKind::RENAMING;
-    let (RenameRecord { inode, replaced, from, to, flags, .. }, rest) = take(record, kind)?;
+    let (
+        RenameRecord {
+            inode,
+            replaced,
+            from,
+            to,
+            flags,
+            ..
+        },
+        rest,
+    ) = take(record, kind)?;
     let (from_names, rest) = split(rest, from.names_len, kind)?;
     let (to_names, _) = split(rest, to.names_len, kind)?;
     let from = name(from_names, from, places)?;
@@ -274,19 +376,35 @@ fn rename(record: &[u8], places: &dyn Places) -> Result<Event, Error> {
     };
     let inode = inode_seen(&inode);
     let path = to.path;
-    Ok(Event::File(FileEvent { action, path, inode, unnamed: false, description: None }))
+    Ok(Event::File(FileEvent {
+        action,
+        path,
+        inode,
+        unnamed: false,
+        description: None,
+    }))
 }
 
 fn name(names: &[u8], record: PathRecord, places: &dyn Places) -> Result<Name, Error> {
     if record.root != 0 {
-        return Ok(Name { path: watched_path(names, record, places)?, watched: true });
+        return Ok(Name {
+            path: watched_path(names, record, places)?,
+            watched: true,
+        });
     }
-    let top = places.device(device(record.place)).unwrap_or_else(|| "/".into());
-    Ok(Name { path: join(&top, names), watched: false })
+    let top = places
+        .device(device(record.place))
+        .unwrap_or_else(|| "/".into());
+    Ok(Name {
+        path: join(&top, names),
+        watched: false,
+    })
 }
 
 fn watched_path(names: &[u8], record: PathRecord, places: &dyn Places) -> Result<Text, Error> {
-    let root = places.root(record.root).ok_or(Error::UnknownRoot(record.root))?;
+    let root = places
+        .root(record.root)
+        .ok_or(Error::UnknownRoot(record.root))?;
     if record.flags.0 & PathFlags::CUT != 0 {
         return Err(Error::PathTooLong(root));
     }
@@ -298,7 +416,9 @@ fn join(top: &Text, names: &[u8]) -> Text {
     let mut parts = Vec::new();
     let mut rest = names;
     while let Some((len, after)) = rest.split_first() {
-        let (name, after) = after.split_at_checked(usize::from(*len)).unwrap_or((after, &[]));
+        let (name, after) = after
+            .split_at_checked(usize::from(*len))
+            .unwrap_or((after, &[]));
         parts.push(name);
         rest = after;
     }

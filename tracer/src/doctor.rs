@@ -13,9 +13,16 @@ pub fn offline() -> Vec<CheckBody> {
     let mut checks = vec![root(), kernel()];
     match Btf::of_running_kernel() {
         Ok(types) => {
-            checks.push(ok("type information", "/sys/kernel/btf/vmlinux can be read"));
+            checks.push(ok(
+                "type information",
+                "/sys/kernel/btf/vmlinux can be read",
+            ));
             checks.extend(missing_fields(&types).into_iter().map(|error| {
-                bad("kernel field", CheckState::Missing, &format!("{error}; nothing can be traced"))
+                bad(
+                    "kernel field",
+                    CheckState::Missing,
+                    &format!("{error}; nothing can be traced"),
+                )
             }));
             checks.extend(plan::plan(&types, &|_| false).into_iter().map(|planned| {
                 let name = format!("probe {}", planned.name);
@@ -28,7 +35,11 @@ pub fn offline() -> Vec<CheckBody> {
                 }
             }));
         }
-        Err(error) => checks.push(bad("type information", CheckState::Missing, &error.to_string())),
+        Err(error) => checks.push(bad(
+            "type information",
+            CheckState::Missing,
+            &error.to_string(),
+        )),
     }
     checks.push(lockdown());
     checks
@@ -38,7 +49,11 @@ fn root() -> CheckBody {
     if rustix::process::geteuid().is_root() {
         return ok("rights", "running as root");
     }
-    bad("rights", CheckState::Degraded, "the daemon needs root: `sudo tracer run`")
+    bad(
+        "rights",
+        CheckState::Degraded,
+        "the daemon needs root: `sudo tracer run`",
+    )
 }
 
 fn kernel() -> CheckBody {
@@ -62,5 +77,9 @@ fn ok(name: &str, detail: &str) -> CheckBody {
 }
 
 fn bad(name: &str, state: CheckState, detail: &str) -> CheckBody {
-    CheckBody { name: name.to_owned(), state, detail: detail.to_owned() }
+    CheckBody {
+        name: name.to_owned(),
+        state,
+        detail: detail.to_owned(),
+    }
 }

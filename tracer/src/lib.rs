@@ -1,7 +1,36 @@
-//! x
+//! The tracer of one host: modules in the order in which a change passes them.
+
+pub mod observed;
+
+pub mod probes;
+
+pub mod decode;
+
+pub mod fanotify;
+
+pub mod assemble;
+pub mod capture;
+pub mod conclude;
+pub mod enrich;
+pub mod reconcile;
+pub mod trees;
+
+pub mod store;
 
 pub mod answers;
 pub mod blame;
 pub mod diff;
 pub mod recap;
-pub mod store;
+
+pub mod api;
+pub mod client;
+
+pub mod cli;
+pub mod output;
+pub mod when;
+
+pub mod config;
+pub mod daemon;
+#[cfg(test)]
+mod docs;
+pub mod doctor;

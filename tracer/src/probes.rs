@@ -88,7 +88,12 @@ impl Probes {
             .map_err(|error| Error::Load(Box::new(error)))?;
         let records = Records::new(&mut ebpf)?;
         let mut probes = Self {
-            settings: Settings { bloom: [0; BLOOM_WORDS], woken_at_ns: 0, ignored_pid: 0, reserved: 0 },
+            settings: Settings {
+                bloom: [0; BLOOM_WORDS],
+                woken_at_ns: 0,
+                ignored_pid: 0,
+                reserved: 0,
+            },
             settings_map: map(&mut ebpf, "SETTINGS")?,
             roots: map(&mut ebpf, "ROOTS")?,
             lost: map(&mut ebpf, "LOST")?,
@@ -96,7 +101,8 @@ impl Probes {
             checks: Vec::new(),
             attached: Vec::new(),
         };
-        let kernel = aya::Btf::from_sys_fs().map_err(|error| Error::Load(Box::new(error.into())))?;
+        let kernel =
+            aya::Btf::from_sys_fs().map_err(|error| Error::Load(Box::new(error.into())))?;
         for planned in planned {
             if scope == Scope::All || !planned.about_files {
                 probes.attach(planned, &kernel)?;
@@ -107,11 +113,17 @@ impl Probes {
     }
 
     fn attach(&mut self, planned: Planned, kernel: &aya::Btf) -> Result<(), Error> {
-        let Planned { name, lost_without, about_files, attachments } = planned;
+        let Planned {
+            name,
+            lost_without,
+            about_files,
+            attachments,
+        } = planned;
         let result = attachments.and_then(|attachments| {
             attachments.iter().try_for_each(|attachment| {
-                attach(&mut self.ebpf, *attachment, kernel)
-                    .map_err(|error| format!("attach to `{}`: {}", attachment.target, chain(&error)))
+                attach(&mut self.ebpf, *attachment, kernel).map_err(|error| {
+                    format!("attach to `{}`: {}", attachment.target, chain(&error))
+                })
             })
         });
         let (state, detail) = match result {
@@ -121,38 +133,69 @@ impl Probes {
             }
             // Every kernel has the function that `close` needs: if it is refused, all are.
             Err(why) if about_files && name == "close" => return Err(Error::Trampolines(why)),
-            Err(why) => (CheckState::Missing, format!("not seen: {lost_without}; {why}")),
+            Err(why) => (
+                CheckState::Missing,
+                format!("not seen: {lost_without}; {why}"),
+            ),
         };
-        self.checks.push(CheckBody { name: format!("probe {name}"), state, detail });
+        self.checks.push(CheckBody {
+            name: format!("probe {name}"),
+            state,
+            detail,
+        });
         Ok(())
     }
 
     fn attach_sysctl(&mut self) {
         let (state, detail) = match self.try_attach_sysctl() {
             Ok(()) => (CheckState::Ok, String::new()),
-            Err(why) => (CheckState::Degraded, format!("not seen: writes to sysctls; {why}")),
+            Err(why) => (
+                CheckState::Degraded,
+                format!("not seen: writes to sysctls; {why}"),
+            ),
         };
-        self.checks.push(CheckBody { name: "probe sysctl".to_owned(), state, detail });
+        self.checks.push(CheckBody {
+            name: "probe sysctl".to_owned(),
+            state,
+            detail,
+        });
     }
 
     fn try_attach_sysctl(&mut self) -> Result<(), String> {
         let root = unified_hierarchy().ok_or("no cgroup2 file system is mounted")?;
         let folder = File::open(&root).map_err(|error| format!("open `{root}`: {error}"))?;
-        let program = self.ebpf.program_mut("sysctl").ok_or("the object has no such program")?;
+        let program = self
+            .ebpf
+            .program_mut("sysctl")
+            .ok_or("the object has no such program")?;
         let program: &mut CgroupSysctl = program.try_into().map_err(|error| chain(&error))?;
         program.load().map_err(|error| chain(&error))?;
         // Attached by a link, which the kernel takes without flags and lets others beside it.
-        program.attach(folder, CgroupAttachMode::Single).map_err(|error| chain(&error))?;
+        program
+            .attach(folder, CgroupAttachMode::Single)
+            .map_err(|error| chain(&error))?;
         Ok(())
     }
 
     /// Makes the programs tell of changes below a root.
     ///
     /// `dev` is the device as `stat(2)` gives it; `id` names the root in records and is not 0.
-    pub fn watch(&mut self, id: u32, dev: u64, inode: u64, children_only: bool) -> Result<(), Error> {
-        let failed = |source| Error::Map { name: "ROOTS", source: Box::new(source) };
+    pub fn watch(
+        &mut self,
+        id: u32,
+        dev: u64,
+        inode: u64,
+        children_only: bool,
+    ) -> Result<(), Error> {
+        let failed = |source| Error::Map {
+            name: "ROOTS",
+            source: Box::new(source),
+        };
         let key = root_key(dev, inode);
-        let value = RootValue { id, children_only: u32::from(children_only) };
+        let value = RootValue {
+            id,
+            children_only: u32::from(children_only),
+        };
         self.roots.insert(key, value, 0).map_err(failed)?;
         let (word, bit) = bloom_bit(inode);
         self.settings.bloom[word] |= bit;
@@ -161,7 +204,10 @@ impl Probes {
 
     /// Ends what [`Probes::watch`] began.
     pub fn unwatch(&mut self, dev: u64, inode: u64) -> Result<(), Error> {
-        let failed = |source| Error::Map { name: "ROOTS", source: Box::new(source) };
+        let failed = |source| Error::Map {
+            name: "ROOTS",
+            source: Box::new(source),
+        };
         self.roots.remove(&root_key(dev, inode)).map_err(failed)
     }
 
@@ -172,7 +218,10 @@ impl Probes {
     }
 
     fn write_settings(&mut self) -> Result<(), Error> {
-        let failed = |source| Error::Map { name: "SETTINGS", source: Box::new(source) };
+        let failed = |source| Error::Map {
+            name: "SETTINGS",
+            source: Box::new(source),
+        };
         self.settings_map.set(0, self.settings, 0).map_err(failed)
     }
 
@@ -187,7 +236,11 @@ impl Probes {
                 lost.push((name, count));
             }
         }
-        let missed: u64 = self.ebpf.programs().map(|(_, program)| missed_runs(program)).sum();
+        let missed: u64 = self
+            .ebpf
+            .programs()
+            .map(|(_, program)| missed_runs(program))
+            .sum();
         if missed > 0 {
             lost.push(("skipped by the kernel", missed));
         }
@@ -215,7 +268,11 @@ impl Probes {
 }
 
 fn attach(ebpf: &mut Ebpf, attachment: Attachment, kernel: &aya::Btf) -> Result<(), ProgramError> {
-    let Attachment { program, target, way } = attachment;
+    let Attachment {
+        program,
+        target,
+        way,
+    } = attachment;
     let program = ebpf.program_mut(program).ok_or(ProgramError::NotLoaded)?;
     match way {
         Way::Entry => {
@@ -254,7 +311,9 @@ fn resolve(types: &Btf) -> Result<Offsets, btf::Error> {
 pub fn missing_fields(types: &Btf) -> Vec<btf::Error> {
     let mut offsets = Offsets::UNKNOWN;
     let paths = offsets.paths().map(|(path, _)| path);
-    let needed = paths.into_iter().filter(|path| !OPTIONAL_FIELDS.contains(path));
+    let needed = paths
+        .into_iter()
+        .filter(|path| !OPTIONAL_FIELDS.contains(path));
     needed.filter_map(|path| types.offset(path).err()).collect()
 }
 
@@ -262,30 +321,50 @@ fn map<T: TryFrom<aya::maps::Map, Error = aya::maps::MapError>>(
     ebpf: &mut Ebpf,
     name: &'static str,
 ) -> Result<T, Error> {
-    let missing = || aya::maps::MapError::InvalidName { name: name.to_owned() };
-    let found = ebpf.take_map(name).ok_or_else(missing).and_then(T::try_from);
-    found.map_err(|source| Error::Map { name, source: Box::new(source) })
+    let missing = || aya::maps::MapError::InvalidName {
+        name: name.to_owned(),
+    };
+    let found = ebpf
+        .take_map(name)
+        .ok_or_else(missing)
+        .and_then(T::try_from);
+    found.map_err(|source| Error::Map {
+        name,
+        source: Box::new(source),
+    })
 }
 
 /// Tells which functions the compiler has split, by their symbols (`vfs_rmdir.part.0`).
 fn split_functions() -> impl Fn(&str) -> bool {
     let symbols = fs::read("/proc/kallsyms").unwrap_or_default();
     let is_split = |line: &&[u8]| {
-        let name = line.splitn(3, |byte| *byte == b' ').nth(2).unwrap_or_default();
-        [".part.", ".isra.", ".constprop."].iter().any(|mark| contains(name, mark.as_bytes()))
+        let name = line
+            .splitn(3, |byte| *byte == b' ')
+            .nth(2)
+            .unwrap_or_default();
+        [".part.", ".isra.", ".constprop."]
+            .iter()
+            .any(|mark| contains(name, mark.as_bytes()))
     };
     let names: Vec<Vec<u8>> = symbols
         .split(|byte| *byte == b'\n')
         .filter(|line| line.contains(&b'.'))
         .filter(is_split)
         .filter_map(|line| line.splitn(3, |byte| *byte == b' ').nth(2))
-        .map(|name| name.split(|byte| *byte == b'.').next().unwrap_or_default().to_vec())
+        .map(|name| {
+            name.split(|byte| *byte == b'.')
+                .next()
+                .unwrap_or_default()
+                .to_vec()
+        })
         .collect();
     move |function| names.iter().any(|name| name == function.as_bytes())
 }
 
 fn contains(haystack: &[u8], needle: &[u8]) -> bool {
-    haystack.windows(needle.len()).any(|window| window == needle)
+    haystack
+        .windows(needle.len())
+        .any(|window| window == needle)
 }
 
 /// How often the kernel passed over a program because it was at work on that CPU already: the line
@@ -294,13 +373,21 @@ fn missed_runs(program: &Program) -> u64 {
     let Ok(fd) = program.fd() else { return 0 };
     let path = format!("/proc/self/fdinfo/{}", fd.as_fd().as_raw_fd());
     let text = fs::read_to_string(path).unwrap_or_default();
-    let count = text.lines().find_map(|line| line.strip_prefix("recursion_misses:"));
-    count.and_then(|count| count.trim().parse().ok()).unwrap_or(0)
+    let count = text
+        .lines()
+        .find_map(|line| line.strip_prefix("recursion_misses:"));
+    count
+        .and_then(|count| count.trim().parse().ok())
+        .unwrap_or(0)
 }
 
 fn root_key(dev: u64, inode: u64) -> RootKey {
     let dev = rustix::fs::major(dev) << 20 | rustix::fs::minor(dev);
-    RootKey { inode, dev, reserved: 0 }
+    RootKey {
+        inode,
+        dev,
+        reserved: 0,
+    }
 }
 
 /// Where the unified cgroup hierarchy is mounted.

@@ -70,6 +70,7 @@ fn toml() -> Result<()> {
     quiet(
         Command::new(tool("taplo")?)
             .args(["fmt", "--check"])
+            .env("RUST_LOG", "error")
             .current_dir(root()),
     )
 }
@@ -87,8 +88,6 @@ fn dependencies() -> Result<()> {
         "--workspace",
         "--all-features",
         "check",
-        "--config",
-        ".deny.toml",
     ]);
     run_command(
         deny.args(["bans", "licenses", "sources"])

@@ -123,7 +123,7 @@ impl Toolchain {
             .env("RUSTC_BOOTSTRAP", "1")
             .env("RUSTC", bin.join("rustc"))
             .env("CARGO_ENCODED_RUSTFLAGS", flags.join("\x1f"))
-            .arg(subcommand)
+            .args([subcommand, "--quiet"])
             .args([
                 "--package",
                 "tracer-ebpf",

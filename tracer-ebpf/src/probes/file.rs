@@ -62,7 +62,9 @@ fn send_description(file: Typed, kind: RecordKind, probe: Probe, detail: u64) ->
         return Some(());
     }
     let entry = file.at(|o| &o.file_path).object(|o| &o.path_dentry);
-    let Some(place) = recorded(maps::settings()?, entry) else { return Some(()) };
+    let Some(place) = recorded(maps::settings()?, entry) else {
+        return Some(());
+    };
     let mut buffer = Buffer::of(probe)?;
     let (end, now_ns) = put_file(&mut buffer, kind, entry, place, detail);
     buffer.head::<FileRecord>().description = file.address() as u64;
@@ -116,12 +118,20 @@ fn try_attributes<const ENTRY: usize, const ATTR: usize, const RESULT: usize>(
     ctx: &FExitContext,
 ) -> Option<()> {
     let entry = read::pointer::<ENTRY>(ctx);
-    let Some(place) = recorded(maps::settings()?, entry) else { return Some(()) };
+    let Some(place) = recorded(maps::settings()?, entry) else {
+        return Some(());
+    };
     if read::argument::<RESULT>(ctx) as i32 != 0 {
         return Some(());
     }
     let valid = read::pointer::<ATTR>(ctx).u32(|o| &o.iattr_valid);
-    send_file(Probe::Attributes, RecordKind::ATTRIBUTES, entry, place, u64::from(valid))
+    send_file(
+        Probe::Attributes,
+        RecordKind::ATTRIBUTES,
+        entry,
+        place,
+        u64::from(valid),
+    )
 }
 
 /// match-proto: `int notify_change(struct dentry *dentry, struct iattr *attr, struct inode **delegated_inode)`
@@ -149,7 +159,9 @@ fn try_xattr<const ENTRY: usize, const NAME: usize, const RESULT: usize>(
         return Some(());
     }
     let entry = read::pointer::<ENTRY>(ctx);
-    let Some(place) = recorded(maps::settings()?, entry) else { return Some(()) };
+    let Some(place) = recorded(maps::settings()?, entry) else {
+        return Some(());
+    };
     let mut buffer = Buffer::of(probe)?;
     let (names_end, now_ns) = put_file(&mut buffer, RecordKind::XATTR, entry, place, 0);
     let name = read::argument::<NAME>(ctx) as *const u8;
@@ -174,13 +186,19 @@ pub(crate) fn set_xattr_1_6(ctx: FExitContext) -> u32 {
 /// match-proto: `int __vfs_removexattr_locked(struct dentry *dentry, const char *name, struct inode **delegated_inode)`
 #[fexit]
 pub(crate) fn remove_xattr_0_3(ctx: FExitContext) -> u32 {
-    finish(try_xattr::<0, 1, 3>(&ctx, Probe::RemoveXattr), Probe::RemoveXattr)
+    finish(
+        try_xattr::<0, 1, 3>(&ctx, Probe::RemoveXattr),
+        Probe::RemoveXattr,
+    )
 }
 
 /// match-proto: `int __vfs_removexattr_locked(struct mnt_idmap *idmap, struct dentry *dentry, const char *name, struct inode **delegated_inode)`
 #[fexit]
 pub(crate) fn remove_xattr_1_4(ctx: FExitContext) -> u32 {
-    finish(try_xattr::<1, 2, 4>(&ctx, Probe::RemoveXattr), Probe::RemoveXattr)
+    finish(
+        try_xattr::<1, 2, 4>(&ctx, Probe::RemoveXattr),
+        Probe::RemoveXattr,
+    )
 }
 
 /// An access control list is set or removed: `set_posix_acl`, which from 6.2 on does not pass the
@@ -202,7 +220,15 @@ fn try_acl(ctx: &FExitContext) -> Option<()> {
         return Some(());
     }
     let entry = read::pointer::<1>(ctx);
-    let Some(place) = recorded(maps::settings()?, entry) else { return Some(()) };
+    let Some(place) = recorded(maps::settings()?, entry) else {
+        return Some(());
+    };
     let is_default = u64::from(read::argument::<2>(ctx) & 0xffff == ACL_TYPE_DEFAULT);
-    send_file(Probe::SetAcl, RecordKind::XATTR, entry, place, 1 + is_default)
+    send_file(
+        Probe::SetAcl,
+        RecordKind::XATTR,
+        entry,
+        place,
+        1 + is_default,
+    )
 }

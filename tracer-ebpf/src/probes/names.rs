@@ -22,7 +22,9 @@ pub(crate) fn creating(ctx: FEntryContext) -> u32 {
 
 #[inline(always)]
 fn try_creating(entry: Typed) -> Option<()> {
-    let Some(place) = recorded(maps::settings()?, entry) else { return Some(()) };
+    let Some(place) = recorded(maps::settings()?, entry) else {
+        return Some(());
+    };
     send_file(Probe::Creating, RecordKind::CREATING, entry, place, 0)
 }
 
@@ -30,7 +32,11 @@ fn try_creating(entry: Typed) -> Option<()> {
 #[inline(always)]
 fn succeeded<const RESULT: usize, const POINTER: bool>(ctx: &FExitContext) -> bool {
     let result = read::argument::<RESULT>(ctx);
-    if POINTER { result < -4095_i64 as u64 } else { result as i32 == 0 }
+    if POINTER {
+        result < -4095_i64 as u64
+    } else {
+        result as i32 == 0
+    }
 }
 
 #[inline(always)]
@@ -42,7 +48,9 @@ fn try_created<const ENTRY: usize, const RESULT: usize, const POINTER: bool>(
         return Some(());
     }
     let entry = read::pointer::<ENTRY>(ctx);
-    let Some(place) = recorded(maps::settings()?, entry) else { return Some(()) };
+    let Some(place) = recorded(maps::settings()?, entry) else {
+        return Some(());
+    };
     send_file(probe, RecordKind::CREATED, entry, place, 0)
 }
 
@@ -91,7 +99,9 @@ fn try_symlink<const ENTRY: usize, const TARGET: usize, const RESULT: usize>(
         return Some(());
     }
     let entry = read::pointer::<ENTRY>(ctx);
-    let Some(place) = recorded(maps::settings()?, entry) else { return Some(()) };
+    let Some(place) = recorded(maps::settings()?, entry) else {
+        return Some(());
+    };
     let mut buffer = Buffer::of(Probe::Symlink)?;
     let (names_end, now_ns) = put_file(&mut buffer, RecordKind::SYMLINKED, entry, place, 0);
     let target = read::argument::<TARGET>(ctx) as *const u8;
@@ -127,7 +137,9 @@ fn try_link<const NEW: usize, const RESULT: usize>(ctx: &FExitContext) -> Option
     }
     let settings = maps::settings()?;
     let entry = read::pointer::<NEW>(ctx);
-    let Some(place) = recorded(settings, entry) else { return Some(()) };
+    let Some(place) = recorded(settings, entry) else {
+        return Some(());
+    };
     let mut buffer = Buffer::of(Probe::Link)?;
     let (names_end, now_ns) = put_file(&mut buffer, RecordKind::LINKED, entry, place, 0);
     let existing = read::pointer::<0>(ctx);
@@ -158,36 +170,56 @@ pub(crate) fn link_3_5(ctx: FExitContext) -> u32 {
 /// may have lost its inode, so the record is made here.
 #[inline(always)]
 fn try_removing(entry: Typed, probe: Probe, named: bool) -> Option<()> {
-    let Some(place) = recorded(maps::settings()?, entry) else { return Some(()) };
+    let Some(place) = recorded(maps::settings()?, entry) else {
+        return Some(());
+    };
     let id = if named { entry.address() as u64 } else { 0 };
     send_file(probe, RecordKind::REMOVING, entry, place, id)?;
     let (_, tid) = read::pid_and_tid();
-    maps::await_outcome(Attempt { entry: id, tid: u64::from(tid) }, probe);
+    maps::await_outcome(
+        Attempt {
+            entry: id,
+            tid: u64::from(tid),
+        },
+        probe,
+    );
     Some(())
 }
 
 /// match-proto: `int vfs_unlink(struct inode *dir, struct dentry *dentry, struct inode **delegated_inode)`
 #[fentry]
 pub(crate) fn unlinking_1(ctx: FEntryContext) -> u32 {
-    finish(try_removing(read::pointer::<1>(&ctx), Probe::Unlink, true), Probe::Unlink)
+    finish(
+        try_removing(read::pointer::<1>(&ctx), Probe::Unlink, true),
+        Probe::Unlink,
+    )
 }
 
 /// match-proto: `int vfs_unlink(struct mnt_idmap *idmap, struct inode *dir, struct dentry *dentry, struct inode **delegated_inode)`
 #[fentry]
 pub(crate) fn unlinking_2(ctx: FEntryContext) -> u32 {
-    finish(try_removing(read::pointer::<2>(&ctx), Probe::Unlink, true), Probe::Unlink)
+    finish(
+        try_removing(read::pointer::<2>(&ctx), Probe::Unlink, true),
+        Probe::Unlink,
+    )
 }
 
 /// match-proto: `int vfs_rmdir(struct inode *dir, struct dentry *dentry)`
 #[fentry]
 pub(crate) fn removing_directory_1(ctx: FEntryContext) -> u32 {
-    finish(try_removing(read::pointer::<1>(&ctx), Probe::Rmdir, true), Probe::Rmdir)
+    finish(
+        try_removing(read::pointer::<1>(&ctx), Probe::Rmdir, true),
+        Probe::Rmdir,
+    )
 }
 
 /// match-proto: `int vfs_rmdir(struct mnt_idmap *idmap, struct inode *dir, struct dentry *dentry)`
 #[fentry]
 pub(crate) fn removing_directory_2(ctx: FEntryContext) -> u32 {
-    finish(try_removing(read::pointer::<2>(&ctx), Probe::Rmdir, true), Probe::Rmdir)
+    finish(
+        try_removing(read::pointer::<2>(&ctx), Probe::Rmdir, true),
+        Probe::Rmdir,
+    )
 }
 
 /// Where the compiler split `vfs_rmdir` (5.10 as Debian builds it), the entry is taken from the
@@ -195,14 +227,20 @@ pub(crate) fn removing_directory_2(ctx: FEntryContext) -> u32 {
 /// match-proto: `int security_inode_rmdir(struct inode *dir, struct dentry *dentry)`
 #[fentry]
 pub(crate) fn removing_directory_split(ctx: FEntryContext) -> u32 {
-    finish(try_removing(read::pointer::<1>(&ctx), Probe::Rmdir, false), Probe::Rmdir)
+    finish(
+        try_removing(read::pointer::<1>(&ctx), Probe::Rmdir, false),
+        Probe::Rmdir,
+    )
 }
 
 /// Sends the outcome of an attempt, if a watched one was under way.
 #[inline(always)]
 fn try_done(id: u64, result: i32) -> Option<()> {
     let (pid, tid) = read::pid_and_tid();
-    if !maps::take_awaited(Attempt { entry: id, tid: u64::from(tid) }) {
+    if !maps::take_awaited(Attempt {
+        entry: id,
+        tid: u64::from(tid),
+    }) {
         return Some(());
     }
     let mut buffer = Buffer::of(Probe::Done)?;
@@ -287,6 +325,12 @@ fn try_renaming(rename: Typed) -> Option<()> {
     record.flags = rename.u32(|o| &o.rename_flags);
     record.reserved = 0;
     buffer.send(end, now_ns);
-    maps::await_outcome(Attempt { entry: rename.address() as u64, tid: u64::from(tid) }, Probe::Rename);
+    maps::await_outcome(
+        Attempt {
+            entry: rename.address() as u64,
+            tid: u64::from(tid),
+        },
+        Probe::Rename,
+    );
     Some(())
 }

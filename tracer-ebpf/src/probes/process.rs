@@ -54,7 +54,11 @@ fn try_exec(task: Typed) -> Option<()> {
     let (cwd_end, cwd) = put_path(&mut buffer, exe_end, cwd);
     let start = memory.u64(|o| &o.mm_arg_start);
     let bytes = memory.u64(|o| &o.mm_arg_end).wrapping_sub(start);
-    let end = buffer.put_user(cwd_end, start, bytes.min(u64::from(tracer_ebpf::ARGV_BYTES) - 1));
+    let end = buffer.put_user(
+        cwd_end,
+        start,
+        bytes.min(u64::from(tracer_ebpf::ARGV_BYTES) - 1),
+    );
     let record: &mut ExecRecord = buffer.head();
     fill_header(&mut record.header, RecordKind::EXEC);
     (record.exe, record.cwd) = (exe, cwd);
@@ -78,7 +82,9 @@ fn put_path(buffer: &mut Buffer, start: u32, path: Typed) -> (u32, PathRecord) {
 /// The id of the mount that a `vfsmount` is part of.
 #[inline(always)]
 fn mount_id(vfsmount: Typed) -> u32 {
-    let embedded = Probed::new(core::ptr::null()).at(|o| &o.mount_mnt).address() as usize;
+    let embedded = Probed::new(core::ptr::null())
+        .at(|o| &o.mount_mnt)
+        .address() as usize;
     Probed::new(vfsmount.address().wrapping_sub(embedded)).u32(|o| &o.mount_id)
 }
 
@@ -157,7 +163,9 @@ fn is_writable_file(file: Probed) -> bool {
 #[inline(always)]
 fn tell_held(settings: &Settings, file: Probed) -> Option<()> {
     let entry = file.at(|o| &o.file_path).object(|o| &o.path_dentry);
-    let Some(place) = recorded(settings, entry) else { return Some(()) };
+    let Some(place) = recorded(settings, entry) else {
+        return Some(());
+    };
     let written = if read::is_present(|o| &o.task_written_chars) {
         CurrentTask::get().u64(|o| &o.task_written_chars)
     } else {

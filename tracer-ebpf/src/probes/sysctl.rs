@@ -32,7 +32,8 @@ fn try_sysctl(ctx: &SysctlContext) -> Option<()> {
     let name_end = buffer.put_with::<256>(head, |to, max| read::sysctl_name(raw, to, max));
     let before_end =
         buffer.put_with::<VALUE_BYTES>(name_end, |to, max| read::sysctl_before(raw, to, max));
-    let end = buffer.put_with::<VALUE_BYTES>(before_end, |to, max| read::sysctl_after(raw, to, max));
+    let end =
+        buffer.put_with::<VALUE_BYTES>(before_end, |to, max| read::sysctl_after(raw, to, max));
     let record: &mut SysctlRecord = buffer.head();
     let now_ns = fill_header(&mut record.header, RecordKind::SYSCTL);
     record.name_len = name_end - head;

@@ -33,8 +33,8 @@ pub struct Change {
     pub between: Option<[Timestamp; 2]>,
     /// The run that owns the change, where there is one.
     pub run: Option<u64>,
-    /// How many operations were folded into this change: a file written 500 times in a row by one
-    /// process is one change of 500 operations.
+    /// How often the file was opened, written and closed in this change: a loop in a shell that
+    /// appends 500 lines is one change of 500 operations.
     #[serde(default = "one", skip_serializing_if = "is_one")]
     pub operations: u64,
     /// What a reader should know before trusting a detail of this change.

@@ -3,11 +3,23 @@
 use change::Text;
 
 /// Endings of names that a file keeps only until it is complete.
-const ENDINGS: [&[u8]; 7] =
-    [b".dpkg-new", b".dpkg-tmp", b".rpmnew~", b".tmp", b".new", b".part", b"~"];
+const ENDINGS: [&[u8]; 7] = [
+    b".dpkg-new",
+    b".dpkg-tmp",
+    b".rpmnew~",
+    b".tmp",
+    b".new",
+    b".part",
+    b"~",
+];
 /// Beginnings of such names: Ansible, sed, mkstemp users in glib and coreutils' `ln -sf`.
-const BEGINNINGS: [(&[u8], usize); 5] =
-    [(b".ansible_tmp", 0), (b"sed", 9), (b".goutputstream-", 0), (b"CuO", 8), (b".#", 0)];
+const BEGINNINGS: [(&[u8], usize); 5] = [
+    (b".ansible_tmp", 0),
+    (b"sed", 9),
+    (b".goutputstream-", 0),
+    (b"CuO", 8),
+    (b".#", 0),
+];
 
 /// Whether a file of that name is, by all experience, renamed or removed when it is complete.
 pub(super) fn is_temporary(path: &Text) -> bool {
@@ -33,10 +45,22 @@ mod tests {
 
     #[test]
     fn temporary_names_are_known_and_true_names_are_not() {
-        for name in ["/etc/.hosts.swp", "/etc/a.dpkg-new", "/etc/sedAbCdEf", "/etc/4913", "/etc/hosts~"] {
+        for name in [
+            "/etc/.hosts.swp",
+            "/etc/a.dpkg-new",
+            "/etc/sedAbCdEf",
+            "/etc/4913",
+            "/etc/hosts~",
+        ] {
             assert!(is_temporary(&name.into()), "{name}");
         }
-        for name in ["/etc/hosts", "/etc/sedan.conf", "/etc/cron.d/new", "/etc/.swp", "/etc/x.swift"] {
+        for name in [
+            "/etc/hosts",
+            "/etc/sedan.conf",
+            "/etc/cron.d/new",
+            "/etc/.swp",
+            "/etc/x.swift",
+        ] {
             assert!(!is_temporary(&name.into()), "{name}");
         }
     }

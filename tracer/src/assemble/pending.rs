@@ -22,7 +22,7 @@ pub struct Assembled {
     pub came: Came,
     /// Whether it is gone after it.
     pub deleted: bool,
-    /// How many operations it took.
+    /// How often the file was written: opened, written and closed.
     pub operations: u64,
     /// Whether several processes wrote through one description.
     pub shared: bool,
@@ -88,7 +88,7 @@ impl Pending {
             state: State::Present,
             last: seen.time,
             who: seen.who.clone(),
-            operations: 1,
+            operations: 0,
             writers: Vec::new(),
             shared: false,
             open: false,
@@ -98,7 +98,10 @@ impl Pending {
     }
 
     pub(super) fn gone(path: Text, state: State, seen: &Seen<'_>) -> Self {
-        Self { state, ..Self::new(path, Came::Existed, seen) }
+        Self {
+            state,
+            ..Self::new(path, Came::Existed, seen)
+        }
     }
 
     pub(super) fn is_gone(&self) -> bool {
@@ -107,7 +110,10 @@ impl Pending {
 
     /// Whether nothing was there before.
     pub(super) fn is_new(&self) -> bool {
-        matches!(self.came, Came::Created | Came::Symlinked | Came::Linked(_) | Came::Renamed { .. })
+        matches!(
+            self.came,
+            Came::Created | Came::Symlinked | Came::Linked(_) | Came::Renamed { .. }
+        )
     }
 
     /// Whether it is an older state of a file, put aside while a new one is made.
@@ -125,11 +131,15 @@ impl Pending {
     }
 
     pub(super) fn forget_description(&mut self, description: Option<u64>) {
-        self.writers.retain(|(known, _)| Some(*known) != description);
+        self.writers
+            .retain(|(known, _)| Some(*known) != description);
     }
 
     fn writer(&self, description: Option<u64>) -> Option<&Who> {
-        let found = self.writers.iter().find(|(known, _)| Some(*known) == description);
+        let found = self
+            .writers
+            .iter()
+            .find(|(known, _)| Some(*known) == description);
         found.map(|(_, writer)| writer)
     }
 
@@ -157,7 +167,7 @@ impl Pending {
             Action::Released { .. } if before == seen.inode => {}
             Action::Closed { .. } => {
                 self.open = false;
-                self.operations += u64::from(!self.writers.is_empty() || self.captured.is_some());
+                self.operations += 1;
                 if self.writer(seen.description).is_none() && self.writers.is_empty() {
                     self.claim(seen);
                 }
@@ -185,12 +195,15 @@ impl Pending {
     pub(super) fn touch(&mut self, seen: &Seen<'_>) {
         self.last = seen.time;
         self.inode = seen.inode.or(self.inode);
-        self.operations += 1;
     }
 
     pub(super) fn is_quiet(&self, now: Timestamp) -> bool {
         let new = self.is_new() || self.open;
-        let wait = if new && names::is_temporary(&self.path) { TEMPORARY } else { QUIET };
+        let wait = if new && names::is_temporary(&self.path) {
+            TEMPORARY
+        } else {
+            QUIET
+        };
         let elapsed = now.as_nanos().saturating_sub(self.last.as_nanos());
         elapsed >= i64::try_from(wait.as_nanos()).unwrap_or(i64::MAX)
     }
@@ -206,7 +219,7 @@ impl Pending {
             path: self.path,
             came: self.came,
             deleted: self.state == State::Deleted,
-            operations: self.operations,
+            operations: self.operations.max(1),
             shared: self.shared,
             inode: self.inode,
             captured: self.captured,

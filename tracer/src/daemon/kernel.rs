@@ -88,8 +88,11 @@ pub(super) fn watch(
     let Source { records, fanotify } = source;
     let (asks, asked) = channel();
     let (wake, woken) = UnixStream::pair().context("make the pipe that wakes the ring's reader")?;
-    wake.set_nonblocking(true).context("set up the pipe that wakes the ring's reader")?;
-    woken.set_nonblocking(true).context("set up the pipe that wakes the ring's reader")?;
+    wake.set_nonblocking(true)
+        .context("set up the pipe that wakes the ring's reader")?;
+    woken
+        .set_nonblocking(true)
+        .context("set up the pipe that wakes the ring's reader")?;
     let stop = Arc::new(AtomicBool::new(false));
     let mut threads = Vec::new();
     if let Some(fanotify) = fanotify {
@@ -97,16 +100,30 @@ pub(super) fn watch(
         let read = move || read_fanotify(fanotify, &inputs, &stop);
         threads.push(spawn("fanotify", read)?);
     }
-    let reader = RingReader { records, inputs: inputs.clone(), asked, woken, shared };
+    let reader = RingReader {
+        records,
+        inputs: inputs.clone(),
+        asked,
+        woken,
+        shared,
+    };
     let read_stop = Arc::clone(&stop);
     threads.push(spawn("ring", move || reader.run(&read_stop))?);
-    let settler = Settler { asked: Arc::new(Mutex::new((asks, wake))) };
-    Ok(Watching { settler, stop, threads })
+    let settler = Settler {
+        asked: Arc::new(Mutex::new((asks, wake))),
+    };
+    Ok(Watching {
+        settler,
+        stop,
+        threads,
+    })
 }
 
 fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> anyhow::Result<JoinHandle<()>> {
     let thread = thread::Builder::new().name(name.to_owned());
-    thread.spawn(work).with_context(|| format!("start the thread `{name}`"))
+    thread
+        .spawn(work)
+        .with_context(|| format!("start the thread `{name}`"))
 }
 
 fn read_fanotify(mut fanotify: Fanotify, inputs: &SyncSender<Input>, stop: &AtomicBool) {
@@ -141,7 +158,9 @@ impl RingReader {
     /// Hands on records until none came for a while; false when nobody takes them any more.
     fn take_all(&mut self) -> bool {
         loop {
-            let Some(count) = self.take() else { return false };
+            let Some(count) = self.take() else {
+                return false;
+            };
             while let Ok(answer) = self.asked.try_recv() {
                 if self.take().is_none() || self.inputs.send(Input::Settle(answer)).is_err() {
                     return false;
@@ -163,7 +182,9 @@ impl RingReader {
             batch.bytes.extend_from_slice(record);
             batch.ends.push(batch.bytes.len());
             if batch.bytes.len() >= BATCH_BYTES {
-                taken &= inputs.send(Input::Records(std::mem::take(&mut batch))).is_ok();
+                taken &= inputs
+                    .send(Input::Records(std::mem::take(&mut batch)))
+                    .is_ok();
             }
         });
         if !batch.ends.is_empty() {

@@ -79,7 +79,9 @@ impl Pipeline {
     }
 
     fn compare(&mut self) {
-        let Some(inputs) = self.inputs.clone() else { return };
+        let Some(inputs) = self.inputs.clone() else {
+            return;
+        };
         self.comparing.is_running = true;
         self.comparing.again = false;
         let comparison = Comparison {
@@ -93,7 +95,11 @@ impl Pipeline {
     /// Works until it is told to stop.
     pub(super) fn run(&mut self, queue: &Receiver<Input>) -> anyhow::Result<()> {
         loop {
-            let wait = if self.assembler.is_empty() { IDLE } else { TICK };
+            let wait = if self.assembler.is_empty() {
+                IDLE
+            } else {
+                TICK
+            };
             match queue.recv_timeout(wait) {
                 Ok(Input::Stop) | Err(RecvTimeoutError::Disconnected) => break,
                 Ok(input) => self.take(input)?,
@@ -180,9 +186,14 @@ impl Pipeline {
                 let is_same_program = |a: &Who, b: &Who| enrich.is_same_program(a, b);
                 self.assembler.observe(time, &who, event, &is_same_program);
             }
-            Event::Sysctl { name, before, after } => {
+            Event::Sysctl {
+                name,
+                before,
+                after,
+            } => {
                 let actor = self.enrich.actor(&who, time);
-                self.conclude.conclude_sysctl(&name, (before, after), time, actor);
+                self.conclude
+                    .conclude_sysctl(&name, (before, after), time, actor);
             }
             Event::Fork { .. } | Event::Exec(_) | Event::Exit { .. } => {}
         }
@@ -202,13 +213,19 @@ impl Pipeline {
     fn finish_due(&mut self) -> anyhow::Result<()> {
         let due = self.assembler.take_finished(now());
         self.conclude_all(due)?;
-        if self.conclude.pending_len() > 0 { self.commit(None) } else { Ok(()) }
+        if self.conclude.pending_len() > 0 {
+            self.commit(None)
+        } else {
+            Ok(())
+        }
     }
 
     fn conclude_all(&mut self, finished: Vec<Assembled>) -> anyhow::Result<()> {
         for assembled in finished {
             let actor = self.enrich.actor(&assembled.who, assembled.time);
-            self.conclude.conclude(assembled, actor).context("conclude a change")?;
+            self.conclude
+                .conclude(assembled, actor)
+                .context("conclude a change")?;
         }
         self.watch_new_directories();
         Ok(())
@@ -240,8 +257,12 @@ impl Pipeline {
             (None, Some(found)) => self.conclude.baseline(difference.path, found, now),
             (None, None) => {}
             (Some(complete_until), found) => {
-                let difference = crate::reconcile::Difference { found, ..difference };
-                self.conclude.conclude_late(difference, now, [complete_until, now]);
+                let difference = crate::reconcile::Difference {
+                    found,
+                    ..difference
+                };
+                self.conclude
+                    .conclude_late(difference, now, [complete_until, now]);
             }
         }
     }
@@ -260,12 +281,17 @@ impl Pipeline {
 
     fn check_losses(&mut self, now: Timestamp) {
         let lost = self.probes.lost();
-        let count: u64 = lost.iter().map(|(_, count)| count).sum::<u64>() + self.decoder.abandoned();
+        let count: u64 =
+            lost.iter().map(|(_, count)| count).sum::<u64>() + self.decoder.abandoned();
         if count > self.losses.count {
-            let probes: Vec<String> =
-                lost.iter().map(|(name, count)| format!("{count} of {name}")).collect();
+            let probes: Vec<String> = lost
+                .iter()
+                .map(|(name, count)| format!("{count} of {name}"))
+                .collect();
             let detail = format!("records lost since the start: {}", probes.join(", "));
-            self.shared.lost.store(count, std::sync::atomic::Ordering::Relaxed);
+            self.shared
+                .lost
+                .store(count, std::sync::atomic::Ordering::Relaxed);
             self.losses.count = count;
             self.note_loss(&detail);
             self.enrich.scan(now);
@@ -279,7 +305,13 @@ impl Pipeline {
         tracing::warn!("{detail}");
         let from = self.losses.asked;
         let detail = detail.to_owned();
-        let gap = Gap { id: 0, from, to: Some(now), reason: GapReason::Lost, detail };
+        let gap = Gap {
+            id: 0,
+            from,
+            to: Some(now),
+            reason: GapReason::Lost,
+            detail,
+        };
         self.conclude.push_gap(gap);
         self.comparing.complete_until = self.comparing.complete_until.map(|_| from);
         self.compare_again();
@@ -292,7 +324,10 @@ impl Pipeline {
         if let Some(time) = batch.heartbeat {
             self.heartbeat = time;
         }
-        let stored = self.writer.commit(batch).context("write changes to the store")?;
+        let stored = self
+            .writer
+            .commit(batch)
+            .context("write changes to the store")?;
         self.shared.count(&self.shared.changes, stored.len());
         for change in stored {
             if let Some(changes) = &self.changes {

@@ -46,10 +46,16 @@ impl Comparison {
         };
         let mut pass_on = |difference: Difference| {
             let difference = Input::Difference(Box::new(difference));
-            inputs.send(difference).map_err(|_| io::Error::from(io::ErrorKind::Interrupted))
+            inputs
+                .send(difference)
+                .map_err(|_| io::Error::from(io::ErrorKind::Interrupted))
         };
         let tally = reconcile.run(&mut facts, &mut pass_on)?;
-        tracing::info!("compared {} files, {} differ", tally.files, tally.differences);
+        tracing::info!(
+            "compared {} files, {} differ",
+            tally.files,
+            tally.differences
+        );
         Ok(())
     }
 }
@@ -65,13 +71,31 @@ impl KnownFiles for Facts {
 }
 
 fn known_file(fact: Fact) -> Option<KnownFile> {
-    let Fact { subject, value, identity, time: _ } = fact;
-    let Some(FactValue::File(state)) = value else { return None };
-    let identity = identity.map(|FileIdentity { dev, inode, ctime_ns, mtime_ns }| Identity {
-        dev,
-        inode,
-        ctime_ns,
-        mtime_ns,
-    });
-    Some(KnownFile { path: subject.key, state, identity })
+    let Fact {
+        subject,
+        value,
+        identity,
+        time: _,
+    } = fact;
+    let Some(FactValue::File(state)) = value else {
+        return None;
+    };
+    let identity = identity.map(
+        |FileIdentity {
+             dev,
+             inode,
+             ctime_ns,
+             mtime_ns,
+         }| Identity {
+            dev,
+            inode,
+            ctime_ns,
+            mtime_ns,
+        },
+    );
+    Some(KnownFile {
+        path: subject.key,
+        state,
+        identity,
+    })
 }

@@ -35,8 +35,14 @@ impl Shared {
     pub(super) fn status(&self) -> StatusBody {
         let answers = Answers::new(self.store_path.clone());
         let roots = self.trees.roots();
-        let watched = roots.iter().filter(|root| root.depth != RootDepth::Children);
-        let checks = self.checks.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let watched = roots
+            .iter()
+            .filter(|root| root.depth != RootDepth::Children);
+        let checks = self
+            .checks
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
         StatusBody {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             host: self.host.id.clone(),
@@ -63,7 +69,11 @@ impl Shared {
 /// The store with its write-ahead log.
 fn store_bytes(path: &std::path::Path) -> u64 {
     let log = path.with_extension("db-wal");
-    [path, &log].iter().filter_map(|path| fs::metadata(path).ok()).map(|file| file.len()).sum()
+    [path, &log]
+        .iter()
+        .filter_map(|path| fs::metadata(path).ok())
+        .map(|file| file.len())
+        .sum()
 }
 
 /// `VmRSS` of proc(5), in bytes.
@@ -71,5 +81,7 @@ fn resident_bytes() -> u64 {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
     let kib = line.and_then(|line| line.trim().strip_suffix(" kB"));
-    kib.and_then(|kib| kib.trim().parse::<u64>().ok()).unwrap_or(0) * 1024
+    kib.and_then(|kib| kib.trim().parse::<u64>().ok())
+        .unwrap_or(0)
+        * 1024
 }

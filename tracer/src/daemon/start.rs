@@ -53,7 +53,11 @@ pub(super) fn start(config: &Config) -> anyhow::Result<Started> {
     let trees = Arc::new(trees.context("find the trees to watch")?);
     let mut watch = choose(config, &trees)?;
     let attached = now();
-    for check in watch.checks.iter().filter(|check| is_worse_than_ok(check.state)) {
+    for check in watch
+        .checks
+        .iter()
+        .filter(|check| is_worse_than_ok(check.state))
+    {
         tracing::warn!("{}: {}", check.name, check.detail);
     }
     watch.probes.ignore(std::process::id())?;
@@ -94,14 +98,30 @@ pub(super) fn start(config: &Config) -> anyhow::Result<Started> {
         conclude: Conclude::new(host, trees, capture, reader),
         assembler: Assembler::default(),
         decoder: Decoder::default(),
-        comparing: Comparing { since: attached, complete_until, is_running: false, again: false },
+        comparing: Comparing {
+            since: attached,
+            complete_until,
+            is_running: false,
+            again: false,
+        },
         heartbeat: attached,
-        losses: Losses { count: 0, asked: attached },
+        losses: Losses {
+            count: 0,
+            asked: attached,
+        },
         changes: None,
         inputs: None,
     };
-    let source = Source { records: watch.records, fanotify: watch.fanotify };
-    Ok(Started { shared, source, pipeline, store_path })
+    let source = Source {
+        records: watch.records,
+        fanotify: watch.fanotify,
+    };
+    Ok(Started {
+        shared,
+        source,
+        pipeline,
+        store_path,
+    })
 }
 
 /// Chooses the way to see file changes: programs on the kernel's functions, or else fanotify.
@@ -133,23 +153,45 @@ fn choose(config: &Config, trees: &Arc<Trees>) -> anyhow::Result<Watch> {
         ),
     });
     for unwatched in fanotify.unwatched() {
-        let detail = format!("not seen: changes in `{}`: {}", unwatched.path, unwatched.error);
+        let detail = format!(
+            "not seen: changes in `{}`: {}",
+            unwatched.path, unwatched.error
+        );
         let name = "watched tree".to_owned();
-        checks.push(CheckBody { name, state: CheckState::Missing, detail });
+        checks.push(CheckBody {
+            name,
+            state: CheckState::Missing,
+            detail,
+        });
     }
-    Ok(Watch { probes, records, fanotify: Some(fanotify), mode: "fanotify", checks })
+    Ok(Watch {
+        probes,
+        records,
+        fanotify: Some(fanotify),
+        mode: "fanotify",
+        checks,
+    })
 }
 
 fn by_probes(config: &Config) -> Result<Watch, probes::Error> {
     let (mut probes, mut records) = Probes::load(Scope::All)?;
     selftest::run(&mut probes, &mut records, &config.state_dir)?;
     let mut checks = probes.checks().to_vec();
-    checks.insert(0, CheckBody {
-        name: "file changes".to_owned(),
-        state: CheckState::Ok,
-        detail: "seen by programs at the kernel's functions".to_owned(),
-    });
-    Ok(Watch { probes, records, fanotify: None, mode: "trampolines", checks })
+    checks.insert(
+        0,
+        CheckBody {
+            name: "file changes".to_owned(),
+            state: CheckState::Ok,
+            detail: "seen by programs at the kernel's functions".to_owned(),
+        },
+    );
+    Ok(Watch {
+        probes,
+        records,
+        fanotify: None,
+        mode: "trampolines",
+        checks,
+    })
 }
 
 /// The gaps that are known at start: the time since the daemon ran last, and what cannot be seen.
@@ -163,10 +205,19 @@ fn gaps(
     if let Some(from) = complete_until {
         let detail = "the daemon was not running".to_owned();
         let reason = GapReason::Stopped;
-        gaps.push(Gap { id: 0, from, to: Some(attached), reason, detail });
+        gaps.push(Gap {
+            id: 0,
+            from,
+            to: Some(attached),
+            reason,
+            detail,
+        });
     }
     if let Some(open) = reader.open_gap(GapReason::Unseen)? {
-        gaps.push(Gap { to: Some(attached), ..open });
+        gaps.push(Gap {
+            to: Some(attached),
+            ..open
+        });
     }
     let unseen: Vec<String> = watch
         .checks
@@ -176,13 +227,22 @@ fn gaps(
         .collect();
     if !unseen.is_empty() {
         let (reason, detail) = (GapReason::Unseen, unseen.join("\n"));
-        gaps.push(Gap { id: 0, from: attached, to: None, reason, detail });
+        gaps.push(Gap {
+            id: 0,
+            from: attached,
+            to: None,
+            reason,
+            detail,
+        });
     }
     Ok(gaps)
 }
 
 fn make_folder(path: &Path) -> anyhow::Result<()> {
-    let made = fs::DirBuilder::new().recursive(true).mode(0o750).create(path);
+    let made = fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o750)
+        .create(path);
     made.with_context(|| format!("make the folder `{}`", path.display()))?;
     let own = fs::Permissions::from_mode(0o750);
     fs::set_permissions(path, own).with_context(|| format!("protect `{}`", path.display()))
@@ -190,20 +250,28 @@ fn make_folder(path: &Path) -> anyhow::Result<()> {
 
 /// The machine id (machine-id(5)), or one that the store keeps where the host has none.
 fn host(writer: &mut Writer) -> anyhow::Result<Host> {
-    let known = fs::read_to_string("/etc/machine-id").unwrap_or_default().trim().to_owned();
+    let known = fs::read_to_string("/etc/machine-id")
+        .unwrap_or_default()
+        .trim()
+        .to_owned();
     let id = if known.is_empty() {
         let made = writer.meta_or_insert("machine-id", || random_hex().into_bytes())?;
         String::from_utf8_lossy(&made).into_owned()
     } else {
         known
     };
-    let name = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    let name = rustix::system::uname()
+        .nodename()
+        .to_string_lossy()
+        .into_owned();
     Ok(Host { id, name })
 }
 
 fn capture(config: &Config, writer: &mut Writer) -> anyhow::Result<Capture> {
     let key = writer.meta_or_insert("host-key", || random().to_vec())?;
-    let host_key = key.try_into().map_err(|_| anyhow!("the store's host key is damaged"))?;
+    let host_key = key
+        .try_into()
+        .map_err(|_| anyhow!("the store's host key is damaged"))?;
     let config = CaptureConfig {
         keep_bytes: config.content.keep_bytes,
         hash_bytes: config.content.hash_bytes,
@@ -216,10 +284,16 @@ fn capture(config: &Config, writer: &mut Writer) -> anyhow::Result<Capture> {
 fn random() -> [u8; 32] {
     let mut bytes = [0; 32];
     // Blocks until the kernel has entropy, and cannot fail for so few bytes (getrandom(2)).
-    drop(rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty()));
+    drop(rustix::rand::getrandom(
+        &mut bytes,
+        rustix::rand::GetRandomFlags::empty(),
+    ));
     bytes
 }
 
 fn random_hex() -> String {
-    random()[..16].iter().map(|byte| format!("{byte:02x}")).collect()
+    random()[..16]
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
 }

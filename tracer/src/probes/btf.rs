@@ -86,8 +86,10 @@ impl Btf {
     }
 
     fn read(path: &Path) -> Result<Self, Error> {
-        let bytes = fs::read(path)
-            .map_err(|source| Error::Read { path: path.display().to_string(), source })?;
+        let bytes = fs::read(path).map_err(|source| Error::Read {
+            path: path.display().to_string(),
+            source,
+        })?;
         Self::parse(bytes)
     }
 
@@ -114,7 +116,9 @@ impl Btf {
     fn index(&mut self, start: usize, end: usize) -> Result<(), Error> {
         let mut at = start;
         while at < end {
-            let found = self.type_at(at).ok_or(Error::Malformed("a type is cut short"))?;
+            let found = self
+                .type_at(at)
+                .ok_or(Error::Malformed("a type is cut short"))?;
             let id = u32::try_from(self.types.len()).unwrap_or(u32::MAX);
             let names = match found.kind {
                 KIND_STRUCT => Some(&mut self.structs),
@@ -145,7 +149,11 @@ impl Btf {
 
     fn by_id(&self, id: u32) -> Option<Type> {
         let at = *self.types.get(id as usize)?;
-        if at == u32::MAX { None } else { self.type_at(at as usize) }
+        if at == u32::MAX {
+            None
+        } else {
+            self.type_at(at as usize)
+        }
     }
 
     fn name(&self, offset: u32) -> &[u8] {
@@ -169,7 +177,9 @@ impl Btf {
     /// Finds the byte offset of `struct.member.member`, from the start of the struct; of the first
     /// that exists where there are alternatives, separated by `|`.
     pub fn offset(&self, path: &str) -> Result<u32, Error> {
-        let found = path.split('|').find_map(|alternative| self.offset_of(alternative));
+        let found = path
+            .split('|')
+            .find_map(|alternative| self.offset_of(alternative));
         found.ok_or_else(|| Error::NoField(path.replace('|', "` or `")))
     }
 
@@ -197,11 +207,18 @@ impl Btf {
             let member_name = self.name(word(&self.bytes, at)?);
             let member_type = word(&self.bytes, at + 4)?;
             let place = word(&self.bytes, at + 8)?;
-            let bits = if owner.bit_fields { place & 0x00ff_ffff } else { place };
+            let bits = if owner.bit_fields {
+                place & 0x00ff_ffff
+            } else {
+                place
+            };
             if member_name == name {
                 return Some((bits, member_type));
             }
-            let unnamed = member_name.is_empty().then(|| self.plain(member_type)).flatten()?;
+            let unnamed = member_name
+                .is_empty()
+                .then(|| self.plain(member_type))
+                .flatten()?;
             let (inner, found) = self.member(unnamed, name, nesting + 1)?;
             Some((bits + inner, found))
         })
@@ -217,16 +234,22 @@ impl Btf {
             .collect();
         let result = self.plain(prototype.size_or_type);
         let returns_pointer = result.is_some_and(|result| result.kind == KIND_PTR);
-        Some(Prototype { parameters, returns_pointer })
+        Some(Prototype {
+            parameters,
+            returns_pointer,
+        })
     }
 
     /// Whether a program may call the helper of that name, like `get_current_task_btf`.
     pub fn has_helper(&self, name: &str) -> bool {
         let wanted = format!("BPF_FUNC_{name}");
-        let is_list = |found: &Type| {
-            found.kind == KIND_ENUM && self.name(found.name) == b"bpf_func_id"
-        };
-        let lists = self.types.iter().skip(1).filter_map(|at| self.type_at(*at as usize));
+        let is_list =
+            |found: &Type| found.kind == KIND_ENUM && self.name(found.name) == b"bpf_func_id";
+        let lists = self
+            .types
+            .iter()
+            .skip(1)
+            .filter_map(|at| self.type_at(*at as usize));
         lists.filter(is_list).any(|list| {
             (0..list.count as usize)
                 .filter_map(|index| word(&self.bytes, list.body + index * 8))
@@ -243,12 +266,20 @@ fn body_len(found: Type) -> Result<usize, Error> {
         KIND_STRUCT | KIND_UNION | KIND_DATASEC | KIND_ENUM64 => count * 12,
         KIND_ENUM | KIND_FUNC_PROTO => count * 8,
         0..=KIND_ENUM64 => 0,
-        _ => return Err(Error::Malformed("it has a kind of type that is newer than this program")),
+        _ => {
+            return Err(Error::Malformed(
+                "it has a kind of type that is newer than this program",
+            ));
+        }
     })
 }
 
 fn word(bytes: &[u8], at: usize) -> Option<u32> {
-    bytes.get(at..at + 4)?.try_into().ok().map(u32::from_le_bytes)
+    bytes
+        .get(at..at + 4)?
+        .try_into()
+        .ok()
+        .map(u32::from_le_bytes)
 }
 
 fn name_at(bytes: &[u8], at: usize) -> &[u8] {
@@ -272,7 +303,11 @@ mod tests {
     fn fields_and_functions_of_the_running_kernel_are_found() {
         let btf = Btf::of_running_kernel().unwrap();
         assert_eq!(btf.offset("path.dentry").unwrap(), 8);
-        assert_eq!(btf.offset("qstr.len").unwrap(), 4, "inside an unnamed union");
+        assert_eq!(
+            btf.offset("qstr.len").unwrap(),
+            4,
+            "inside an unnamed union"
+        );
         assert!(btf.offset("task_struct.tgid").unwrap() > btf.offset("task_struct.pid").unwrap());
         let open = btf.prototype("security_inode_create").unwrap();
         assert_eq!(open.parameters, ["dir", "dentry", "mode"]);
@@ -284,7 +319,10 @@ mod tests {
     fn what_this_kernel_lacks_is_named() {
         let btf = Btf::of_running_kernel().unwrap();
         let error = btf.offset("path.nothing|path.nowhere").unwrap_err();
-        assert_eq!(error.to_string(), "this kernel has no field `path.nothing` or `path.nowhere`");
+        assert_eq!(
+            error.to_string(),
+            "this kernel has no field `path.nothing` or `path.nowhere`"
+        );
         assert_eq!(btf.prototype("no_such_function"), None);
     }
 

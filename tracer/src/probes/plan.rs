@@ -56,7 +56,14 @@ impl Shape {
         target: &'static str,
         parameters: &'static [(&'static str, usize)],
     ) -> Self {
-        Self { program, target, way: Way::Entry, parameters, count: None, returns_pointer: false }
+        Self {
+            program,
+            target,
+            way: Way::Entry,
+            parameters,
+            count: None,
+            returns_pointer: false,
+        }
     }
 
     const fn end(
@@ -66,29 +73,55 @@ impl Shape {
         count: usize,
     ) -> Self {
         let count = Some(count);
-        Self { program, target, way: Way::End, parameters, count, returns_pointer: false }
+        Self {
+            program,
+            target,
+            way: Way::End,
+            parameters,
+            count,
+            returns_pointer: false,
+        }
     }
 
     const fn pointer(self) -> Self {
-        Self { returns_pointer: true, ..self }
+        Self {
+            returns_pointer: true,
+            ..self
+        }
     }
 
     const fn tracepoint(program: &'static str, target: &'static str) -> Self {
         let way = Way::Tracepoint;
-        Self { program, target, way, parameters: &[], count: None, returns_pointer: false }
+        Self {
+            program,
+            target,
+            way,
+            parameters: &[],
+            count: None,
+            returns_pointer: false,
+        }
     }
 
     fn fits(&self, prototype: &Prototype) -> bool {
         let in_place = |(name, place): &(&str, usize)| {
-            prototype.parameters.get(*place).is_some_and(|parameter| parameter == name)
+            prototype
+                .parameters
+                .get(*place)
+                .is_some_and(|parameter| parameter == name)
         };
         self.parameters.iter().all(in_place)
-            && self.count.is_none_or(|count| prototype.parameters.len() == count)
+            && self
+                .count
+                .is_none_or(|count| prototype.parameters.len() == count)
             && (self.count.is_none() || self.returns_pointer == prototype.returns_pointer)
     }
 
     fn attachment(&self) -> Attachment {
-        Attachment { program: self.program, target: self.target, way: self.way }
+        Attachment {
+            program: self.program,
+            target: self.target,
+            way: self.way,
+        }
     }
 }
 
@@ -108,7 +141,13 @@ const fn files(
     lost_without: &'static str,
     parts: &'static [&'static [Shape]],
 ) -> Wanted {
-    Wanted { name, lost_without, about_files: true, parts, if_split: &[] }
+    Wanted {
+        name,
+        lost_without,
+        about_files: true,
+        parts,
+        if_split: &[],
+    }
 }
 
 const fn processes(
@@ -116,7 +155,13 @@ const fn processes(
     lost_without: &'static str,
     parts: &'static [&'static [Shape]],
 ) -> Wanted {
-    Wanted { name, lost_without, about_files: false, parts, if_split: &[] }
+    Wanted {
+        name,
+        lost_without,
+        about_files: false,
+        parts,
+        if_split: &[],
+    }
 }
 
 static WANTED: &[Wanted] = &[
@@ -151,7 +196,11 @@ static WANTED: &[Wanted] = &[
     files(
         "creating",
         "new files that stay open",
-        &[&[Shape::entry("creating", "security_inode_create", &[("dentry", 1)])]],
+        &[&[Shape::entry(
+            "creating",
+            "security_inode_create",
+            &[("dentry", 1)],
+        )]],
     ),
     files(
         "create",
@@ -184,17 +233,42 @@ static WANTED: &[Wanted] = &[
         "symlink",
         "new symbolic links",
         &[&[
-            Shape::end("symlink_1_3", "vfs_symlink", &[("dentry", 1), ("oldname", 2)], 3),
-            Shape::end("symlink_2_4", "vfs_symlink", &[("dentry", 2), ("oldname", 3)], 4),
-            Shape::end("symlink_2_5", "vfs_symlink", &[("dentry", 2), ("oldname", 3)], 5),
+            Shape::end(
+                "symlink_1_3",
+                "vfs_symlink",
+                &[("dentry", 1), ("oldname", 2)],
+                3,
+            ),
+            Shape::end(
+                "symlink_2_4",
+                "vfs_symlink",
+                &[("dentry", 2), ("oldname", 3)],
+                4,
+            ),
+            Shape::end(
+                "symlink_2_5",
+                "vfs_symlink",
+                &[("dentry", 2), ("oldname", 3)],
+                5,
+            ),
         ]],
     ),
     files(
         "link",
         "new hard links",
         &[&[
-            Shape::end("link_2_4", "vfs_link", &[("old_dentry", 0), ("new_dentry", 2)], 4),
-            Shape::end("link_3_5", "vfs_link", &[("old_dentry", 0), ("new_dentry", 3)], 5),
+            Shape::end(
+                "link_2_4",
+                "vfs_link",
+                &[("old_dentry", 0), ("new_dentry", 2)],
+                4,
+            ),
+            Shape::end(
+                "link_3_5",
+                "vfs_link",
+                &[("old_dentry", 0), ("new_dentry", 3)],
+                5,
+            ),
         ]],
     ),
     files(
@@ -227,7 +301,11 @@ static WANTED: &[Wanted] = &[
             ],
         ],
         if_split: &[
-            Shape::entry("removing_directory_split", "security_inode_rmdir", &[("dentry", 1)]),
+            Shape::entry(
+                "removing_directory_split",
+                "security_inode_rmdir",
+                &[("dentry", 1)],
+            ),
             Shape::end("removed_directory_split", "do_rmdir", &[("dfd", 0)], 2),
         ],
     },
@@ -243,24 +321,54 @@ static WANTED: &[Wanted] = &[
         "attributes",
         "chmod, chown and truncate",
         &[&[
-            Shape::end("attributes_0_3", "notify_change", &[("dentry", 0), ("attr", 1)], 3),
-            Shape::end("attributes_1_4", "notify_change", &[("dentry", 1), ("attr", 2)], 4),
+            Shape::end(
+                "attributes_0_3",
+                "notify_change",
+                &[("dentry", 0), ("attr", 1)],
+                3,
+            ),
+            Shape::end(
+                "attributes_1_4",
+                "notify_change",
+                &[("dentry", 1), ("attr", 2)],
+                4,
+            ),
         ]],
     ),
     files(
         "set-xattr",
         "extended attributes that are set",
         &[&[
-            Shape::end("set_xattr_0_5", "__vfs_setxattr_noperm", &[("dentry", 0), ("name", 1)], 5),
-            Shape::end("set_xattr_1_6", "__vfs_setxattr_noperm", &[("dentry", 1), ("name", 2)], 6),
+            Shape::end(
+                "set_xattr_0_5",
+                "__vfs_setxattr_noperm",
+                &[("dentry", 0), ("name", 1)],
+                5,
+            ),
+            Shape::end(
+                "set_xattr_1_6",
+                "__vfs_setxattr_noperm",
+                &[("dentry", 1), ("name", 2)],
+                6,
+            ),
         ]],
     ),
     files(
         "remove-xattr",
         "extended attributes that are removed",
         &[&[
-            Shape::end("remove_xattr_0_3", "__vfs_removexattr_locked", &[("dentry", 0), ("name", 1)], 3),
-            Shape::end("remove_xattr_1_4", "__vfs_removexattr_locked", &[("dentry", 1), ("name", 2)], 4),
+            Shape::end(
+                "remove_xattr_0_3",
+                "__vfs_removexattr_locked",
+                &[("dentry", 0), ("name", 1)],
+                3,
+            ),
+            Shape::end(
+                "remove_xattr_1_4",
+                "__vfs_removexattr_locked",
+                &[("dentry", 1), ("name", 2)],
+                4,
+            ),
         ]],
     ),
 ];
@@ -270,7 +378,12 @@ static WANTED: &[Wanted] = &[
 static ACL: Wanted = files(
     "set-acl",
     "access control lists",
-    &[&[Shape::end("set_acl_1_4", "set_posix_acl", &[("dentry", 1), ("type", 2)], 4)]],
+    &[&[Shape::end(
+        "set_acl_1_4",
+        "set_posix_acl",
+        &[("dentry", 1), ("type", 2)],
+        4,
+    )]],
 );
 
 /// Chooses a program for each thing to be seen. `is_split` tells whether the compiler has split a
@@ -284,30 +397,55 @@ pub fn plan(btf: &Btf, is_split: &dyn Fn(&str) -> bool) -> Vec<Planned> {
 }
 
 fn choose(wanted: &Wanted, btf: &Btf, is_split: &dyn Fn(&str) -> bool) -> Planned {
-    let Wanted { name, lost_without, about_files, parts, if_split } = wanted;
-    let split = parts.iter().flat_map(|shapes| shapes.iter()).any(|shape| is_split(shape.target));
+    let Wanted {
+        name,
+        lost_without,
+        about_files,
+        parts,
+        if_split,
+    } = wanted;
+    let split = parts
+        .iter()
+        .flat_map(|shapes| shapes.iter())
+        .any(|shape| is_split(shape.target));
     let attachments = if split && !if_split.is_empty() {
-        if_split.iter().map(|shape| first_fitting(std::slice::from_ref(shape), btf)).collect()
+        if_split
+            .iter()
+            .map(|shape| first_fitting(std::slice::from_ref(shape), btf))
+            .collect()
     } else {
-        parts.iter().map(|shapes| first_fitting(shapes, btf)).collect()
+        parts
+            .iter()
+            .map(|shapes| first_fitting(shapes, btf))
+            .collect()
     };
-    Planned { name, lost_without, about_files: *about_files, attachments }
+    Planned {
+        name,
+        lost_without,
+        about_files: *about_files,
+        attachments,
+    }
 }
 
 fn first_fitting(shapes: &[Shape], btf: &Btf) -> Result<Attachment, String> {
     let fits = |shape: &&Shape| match shape.way {
         Way::Tracepoint => true,
-        Way::Entry | Way::End => {
-            btf.prototype(shape.target).is_some_and(|prototype| shape.fits(&prototype))
-        }
+        Way::Entry | Way::End => btf
+            .prototype(shape.target)
+            .is_some_and(|prototype| shape.fits(&prototype)),
     };
     if let Some(shape) = shapes.iter().find(fits) {
         return Ok(shape.attachment());
     }
-    let known = shapes.iter().find_map(|shape| Some((shape.target, btf.prototype(shape.target)?)));
+    let known = shapes
+        .iter()
+        .find_map(|shape| Some((shape.target, btf.prototype(shape.target)?)));
     Err(match known {
         Some((target, Prototype { parameters, .. })) => {
-            format!("this kernel's `{target}({})` is of no known shape", parameters.join(", "))
+            format!(
+                "this kernel's `{target}({})` is of no known shape",
+                parameters.join(", ")
+            )
         }
         None => {
             let mut targets: Vec<&str> = shapes.iter().map(|shape| shape.target).collect();
@@ -333,7 +471,10 @@ mod tests {
     fn a_split_function_is_seen_another_way() {
         let btf = Btf::of_running_kernel().unwrap();
         let planned = plan(&btf, &|function| function == "vfs_rmdir");
-        let rmdir = planned.iter().find(|planned| planned.name == "rmdir").unwrap();
+        let rmdir = planned
+            .iter()
+            .find(|planned| planned.name == "rmdir")
+            .unwrap();
         match &rmdir.attachments {
             Ok(attachments) => assert_eq!(attachments[0].target, "security_inode_rmdir"),
             Err(why) => assert!(why.contains("do_rmdir"), "{why}"),

@@ -16,7 +16,9 @@ pub struct Records {
 
 impl Records {
     pub(super) fn new(ebpf: &mut Ebpf) -> Result<Self, Error> {
-        Ok(Self { ring: map(ebpf, "RECORDS")? })
+        Ok(Self {
+            ring: map(ebpf, "RECORDS")?,
+        })
     }
 
     /// Hands every record that is there to `take`; tells how many there were.
@@ -36,7 +38,10 @@ impl Records {
             tv_nsec: i64::from(timeout.subsec_nanos()),
         };
         let ring = self.ring.as_fd();
-        let mut fds = [PollFd::new(&ring, PollFlags::IN), PollFd::new(&also, PollFlags::IN)];
+        let mut fds = [
+            PollFd::new(&ring, PollFlags::IN),
+            PollFd::new(&also, PollFlags::IN),
+        ];
         // An interrupted wait is a short one; the caller looks again anyway.
         drop(poll(&mut fds, Some(&timeout)));
     }

@@ -47,10 +47,14 @@ pub fn run(probes: &mut Probes, records: &mut Records, folder: &Path) -> Result<
     drop(fs::remove_dir_all(&folder));
     let attached: Vec<&str> = probes.attached().to_vec();
     for name in attached {
-        if let Some(why) = skipped.iter().find_map(|(skipped, why)| (*skipped == name).then_some(why)) {
+        if let Some(why) = skipped
+            .iter()
+            .find_map(|(skipped, why)| (*skipped == name).then_some(why))
+        {
             tracing::info!("probe {name} is not tested: {why}");
         } else if !seen.contains(name) {
-            let detail = "attached, but what it should see in the self-test did not arrive".to_owned();
+            let detail =
+                "attached, but what it should see in the self-test did not arrive".to_owned();
             probes.mark_dead(name, detail);
         }
     }
@@ -68,10 +72,18 @@ fn act(folder: &Path) -> Vec<(&'static str, io::Error)> {
         ("rmdir", &|| fs::remove_dir(path("folder"))),
         ("symlink", &|| symlink("file", path("symlink"))),
         ("link", &|| fs::hard_link(path("file"), path("link"))),
-        ("attributes", &|| fs::set_permissions(path("file"), fs::Permissions::from_mode(0o600))),
-        ("set-xattr", &|| set_xattr(&path("file"), "trusted.tracer", b"1")),
-        ("remove-xattr", &|| Ok(rustix::fs::removexattr(path("file"), "trusted.tracer")?)),
-        ("set-acl", &|| set_xattr(&path("file"), "system.posix_acl_access", &MINIMAL_ACL)),
+        ("attributes", &|| {
+            fs::set_permissions(path("file"), fs::Permissions::from_mode(0o600))
+        }),
+        ("set-xattr", &|| {
+            set_xattr(&path("file"), "trusted.tracer", b"1")
+        }),
+        ("remove-xattr", &|| {
+            Ok(rustix::fs::removexattr(path("file"), "trusted.tracer")?)
+        }),
+        ("set-acl", &|| {
+            set_xattr(&path("file"), "system.posix_acl_access", &MINIMAL_ACL)
+        }),
         ("rename", &|| fs::rename(path("file"), path("renamed"))),
         ("unlink", &|| fs::remove_file(path("renamed"))),
         ("exec", &run_something),
@@ -84,8 +96,8 @@ fn act(folder: &Path) -> Vec<(&'static str, io::Error)> {
 
 /// `user::rw-,group::r--,other::r--` in the format of acl(5) as the kernel takes it, version 2.
 const MINIMAL_ACL: [u8; 28] = [
-    2, 0, 0, 0, 1, 0, 6, 0, 255, 255, 255, 255, 4, 0, 4, 0, 255, 255, 255, 255, 32, 0, 4, 0, 255, 255,
-    255, 255,
+    2, 0, 0, 0, 1, 0, 6, 0, 255, 255, 255, 255, 4, 0, 4, 0, 255, 255, 255, 255, 32, 0, 4, 0, 255,
+    255, 255, 255,
 ];
 
 /// Writes in two clock ticks, so that the file's times move on while it is open.
@@ -101,12 +113,21 @@ fn node(path: &Path, kind: FileType) -> io::Result<()> {
 }
 
 fn set_xattr(path: &Path, name: &str, value: &[u8]) -> io::Result<()> {
-    Ok(rustix::fs::setxattr(path, name, value, XattrFlags::empty())?)
+    Ok(rustix::fs::setxattr(
+        path,
+        name,
+        value,
+        XattrFlags::empty(),
+    )?)
 }
 
 fn run_something() -> io::Result<()> {
     let mut program = Command::new("/proc/self/exe");
-    program.arg("--version").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    program
+        .arg("--version")
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
     program.status().map(|_| ())
 }
 
@@ -116,7 +137,10 @@ fn collect(probes: &Probes, records: &mut Records) -> HashSet<&'static str> {
     let deadline = Instant::now() + PATIENCE;
     loop {
         records.drain(|record| heard.take(record));
-        let complete = probes.attached().iter().all(|name| heard.probes.contains(name));
+        let complete = probes
+            .attached()
+            .iter()
+            .all(|name| heard.probes.contains(name));
         if complete || Instant::now() >= deadline {
             return heard.probes;
         }
@@ -132,7 +156,9 @@ struct Heard {
 
 impl Heard {
     fn take(&mut self, record: &[u8]) {
-        let observation = self.decoder.decode(record, Timestamp::default(), &TestFolder);
+        let observation = self
+            .decoder
+            .decode(record, Timestamp::default(), &TestFolder);
         if let Ok(Some(Observation { event, .. })) = observation {
             let probe = self.probe_of(event);
             self.probes.extend(probe);

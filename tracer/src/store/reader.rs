@@ -34,6 +34,11 @@ impl Reader {
         facts::read_under(&self.connection, prefix, pass_on)
     }
 
+    /// The facts of the next files behind a path, at most `limit`, in byte order of the paths.
+    pub fn files_after(&self, after: &[u8], limit: usize) -> Result<Vec<Fact>, Error> {
+        facts::read_after(&self.connection, after, limit)
+    }
+
     /// Until when the daemon was alive and its record complete.
     pub fn heartbeat(&self) -> Result<Option<Timestamp>, Error> {
         meta::heartbeat(&self.connection)

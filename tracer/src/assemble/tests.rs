@@ -1,0 +1,262 @@
+//! What users do, told as the kernel tells it.
+
+use super::*;
+use crate::observed::{Inode, ProcessId, Task};
+
+fn process(pid: u32, parent: u32) -> Who {
+    Who::Task(Task {
+        process: ProcessId { pid, start_ns: 1 },
+        parent,
+        ..Task::default()
+    })
+}
+
+struct Story {
+    assembler: Assembler,
+    time: Timestamp,
+    inode: Inode,
+}
+
+impl Story {
+    fn new() -> Self {
+        let inode = Inode {
+            number: 7,
+            links: 1,
+            mode: 0o100_644,
+            ..Inode::default()
+        };
+        Self {
+            assembler: Assembler::default(),
+            time: Timestamp::from_nanos(0),
+            inode,
+        }
+    }
+
+    /// One thing happens, a millisecond after the one before, and the file's size grows with it.
+    fn then(&mut self, who: &Who, path: &str, action: Action) -> &mut Self {
+        self.through(who, path, action, 1)
+    }
+
+    fn through(&mut self, who: &Who, path: &str, action: Action, description: u64) -> &mut Self {
+        self.time = self.time.plus_nanos(1_000_000);
+        if matches!(action, Action::Dirtied | Action::Closed { .. }) {
+            self.inode.size += 1;
+        }
+        let event = FileEvent {
+            action,
+            path: path.into(),
+            inode: Some(self.inode),
+            unnamed: false,
+            description: Some(description),
+        };
+        self.assembler.observe(self.time, who, event, &|_, _| true);
+        self
+    }
+
+    fn wait(&mut self, duration: Duration) -> &mut Self {
+        self.time = self
+            .time
+            .plus_nanos(i64::try_from(duration.as_nanos()).unwrap());
+        self
+    }
+
+    /// Everything finished by now, as `pid came path`.
+    fn told(&mut self) -> Vec<String> {
+        let finished = self.assembler.take_finished(self.time);
+        finished.iter().map(describe).collect()
+    }
+
+    fn all(&mut self) -> Vec<String> {
+        self.assembler.take_all().iter().map(describe).collect()
+    }
+}
+
+fn describe(assembled: &Assembled) -> String {
+    let Assembled {
+        who,
+        path,
+        came,
+        deleted,
+        operations,
+        shared,
+        ..
+    } = assembled;
+    let came = match came {
+        _ if *deleted => "deleted".to_owned(),
+        Came::Renamed { from, .. } => format!("renamed from {from}"),
+        Came::Linked(_) => "linked".to_owned(),
+        came => format!("{came:?}").to_lowercase(),
+    };
+    let many = if *operations > 1 {
+        format!(" x{operations}")
+    } else {
+        String::new()
+    };
+    let shared = if *shared { " shared" } else { "" };
+    format!("{} {came} {path}{many}{shared}", who.pid())
+}
+
+const CLOSED: Action = Action::Closed { created: false };
+const MADE: Action = Action::Closed { created: true };
+
+fn renamed(from: &str, replaced: bool) -> Action {
+    Action::Renamed {
+        from: Name {
+            path: from.into(),
+            watched: true,
+        },
+        into_watched: true,
+        exchanged: false,
+        replaced: replaced.then(Inode::default),
+    }
+}
+
+#[test]
+fn open_write_close_is_one_change_after_a_quiet_second() {
+    let mut story = Story::new();
+    let shell = process(10, 1);
+    story
+        .then(&shell, "/etc/a", Action::Dirtied)
+        .then(&shell, "/etc/a", CLOSED);
+    assert_eq!(story.told(), [""; 0]);
+    assert_eq!(story.wait(QUIET).told(), ["10 existed /etc/a"]);
+}
+
+#[test]
+fn a_loop_of_appends_by_one_shell_is_one_change() {
+    let mut story = Story::new();
+    let shell = process(10, 1);
+    for _ in 0..500 {
+        story.then(&shell, "/etc/a", CLOSED);
+    }
+    assert_eq!(story.wait(QUIET).told(), ["10 existed /etc/a x500"]);
+}
+
+#[test]
+fn two_processes_that_write_one_after_the_other_are_two_changes() {
+    let mut story = Story::new();
+    let (one, two) = (process(10, 3), process(20, 4));
+    story
+        .then(&one, "/etc/a", CLOSED)
+        .then(&two, "/etc/a", CLOSED);
+    assert_eq!(story.all(), ["10 existed /etc/a", "20 existed /etc/a"]);
+}
+
+#[test]
+fn a_file_made_beside_and_renamed_over_is_one_change_of_the_target() {
+    let mut story = Story::new();
+    let sed = process(10, 1);
+    story.then(&sed, "/etc/sedAbCdEf", Action::Creating);
+    story.then(&sed, "/etc/sedAbCdEf", MADE);
+    story.then(&sed, "/etc/a", renamed("/etc/sedAbCdEf", true));
+    assert_eq!(story.all(), ["10 replaced /etc/a"]);
+}
+
+#[test]
+fn dpkg_may_take_minutes_until_it_renames() {
+    let mut story = Story::new();
+    let dpkg = process(10, 1);
+    story
+        .then(&dpkg, "/etc/a.dpkg-new", Action::Creating)
+        .then(&dpkg, "/etc/a.dpkg-new", MADE);
+    assert_eq!(story.wait(Duration::from_secs(120)).told(), [""; 0]);
+    story.then(&dpkg, "/etc/a", renamed("/etc/a.dpkg-new", false));
+    assert_eq!(story.wait(QUIET).told(), ["10 created /etc/a"]);
+}
+
+#[test]
+fn vim_puts_the_old_file_aside_writes_a_new_one_and_removes_the_old() {
+    let mut story = Story::new();
+    let vim = process(10, 1);
+    story
+        .then(&vim, "/etc/.a.swp", Action::Creating)
+        .then(&vim, "/etc/4913", Action::Creating);
+    story
+        .then(&vim, "/etc/4913", MADE)
+        .then(&vim, "/etc/4913", Action::Deleted);
+    story.then(&vim, "/etc/a~", renamed("/etc/a", false));
+    story
+        .then(&vim, "/etc/a", Action::Creating)
+        .then(&vim, "/etc/a", Action::Dirtied);
+    story
+        .then(&vim, "/etc/a", MADE)
+        .then(&vim, "/etc/a~", Action::Deleted);
+    story
+        .then(&vim, "/etc/.a.swp", MADE)
+        .then(&vim, "/etc/.a.swp", Action::Deleted);
+    assert_eq!(story.all(), ["10 replaced /etc/a"]);
+}
+
+#[test]
+fn what_is_put_aside_and_removed_without_a_new_one_is_deleted() {
+    let mut story = Story::new();
+    let script = process(10, 1);
+    story
+        .then(&script, "/etc/b", renamed("/etc/a", false))
+        .then(&script, "/etc/b", Action::Deleted);
+    assert_eq!(story.all(), ["10 deleted /etc/a"]);
+}
+
+#[test]
+fn a_file_that_lived_for_a_moment_is_told_whatever_its_process() {
+    let mut story = Story::new();
+    let program = process(10, 1);
+    story
+        .then(&program, "/etc/cron.d/x", Action::Creating)
+        .then(&program, "/etc/cron.d/x", MADE);
+    story.then(&program, "/etc/cron.d/x", Action::Deleted);
+    assert_eq!(
+        story.all(),
+        ["10 created /etc/cron.d/x", "10 deleted /etc/cron.d/x"]
+    );
+}
+
+#[test]
+fn the_writer_is_named_not_the_shell_that_opened_the_file_for_it() {
+    let mut story = Story::new();
+    let (shell, tool) = (process(10, 1), process(11, 10));
+    story.then(
+        &shell,
+        "/etc/a",
+        Action::Attributes {
+            size: true,
+            mode: false,
+            owner: false,
+        },
+    );
+    story.then(&tool, "/etc/a", Action::Dirtied);
+    story.then(&tool, "/etc/a", Action::Released { written_bytes: 4 });
+    story.inode.size -= 1;
+    story.then(&shell, "/etc/a", CLOSED);
+    assert_eq!(story.all(), ["11 existed /etc/a shared"]);
+}
+
+#[test]
+fn a_close_without_a_write_claims_nothing() {
+    let mut story = Story::new();
+    let (writer, idler) = (process(10, 3), process(20, 4));
+    story.then(&writer, "/etc/a", CLOSED);
+    story.inode.size -= 1;
+    story.through(&idler, "/etc/a", CLOSED, 2);
+    assert_eq!(story.all(), ["10 existed /etc/a"]);
+}
+
+#[test]
+fn removing_and_making_anew_is_one_change() {
+    let mut story = Story::new();
+    let tool = process(10, 1);
+    story
+        .then(&tool, "/etc/a", Action::Deleted)
+        .then(&tool, "/etc/a", Action::Creating);
+    story.then(&tool, "/etc/a", MADE);
+    assert_eq!(story.all(), ["10 replaced /etc/a"]);
+}
+
+#[test]
+fn a_plain_rename_names_both_paths() {
+    let mut story = Story::new();
+    let mv = process(10, 1);
+    story.then(&mv, "/etc/b", renamed("/etc/a", false));
+    assert_eq!(story.wait(QUIET).told(), ["10 renamed from /etc/a /etc/b"]);
+    assert!(story.assembler.is_empty());
+}
