@@ -60,12 +60,20 @@ pub(super) fn parse_name(name: &str) -> Option<(bool, [u8; 32])> {
 }
 
 fn digit(letter: u8) -> Option<u8> {
-    match letter {
-        b'0'..=b'9' => Some(letter - b'0'),
-        b'a'..=b'f' => Some(letter - b'a' + 10),
-        _ => None,
-    }
+    let value = DIGITS[usize::from(letter)];
+    (value < 16).then_some(value)
 }
+
+/// The value of each letter that is a digit of a name; 16 for any other.
+const DIGITS: [u8; 256] = {
+    let mut values = [16; 256];
+    let mut value = 0;
+    while value < 16 {
+        values[b"0123456789abcdef"[value as usize] as usize] = value;
+        value += 1;
+    }
+    values
+};
 
 /// Packs contents; keeps its memory between them.
 pub(super) struct Packer(Compressor<'static>);

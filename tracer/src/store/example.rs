@@ -74,6 +74,18 @@ impl Example {
     }
 }
 
+/// Every test's store is checked for references that lead nowhere.
+impl Drop for Example {
+    fn drop(&mut self) {
+        drop(self.writer.take());
+        if !std::thread::panicking() {
+            let connection = self.connection();
+            let mut check = connection.prepare("PRAGMA foreign_key_check").unwrap();
+            assert!(!check.exists([]).unwrap(), "a reference leads nowhere");
+        }
+    }
+}
+
 fn facts_of(change: &Change) -> Vec<Fact> {
     let fact = |subject: Subject, value| Fact {
         subject,
