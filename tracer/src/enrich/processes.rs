@@ -555,7 +555,7 @@ mod tests {
         let (mut table, sh) = table(Limits::default());
         table.fork(&sh, id(101, 2), NOW);
         table.exit(sh.process.into(), NOW);
-        assert_eq!(table.take_emptied_sessions(), []);
+        assert_eq!(table.take_emptied_sessions(), Vec::<u32>::new());
         table.exit(id(101, 2).into(), NOW);
         assert_eq!(table.take_emptied_sessions(), [3]);
     }
