@@ -108,10 +108,10 @@ fn spawn_pipeline(
         pipeline.run(&queue).inspect_err(|error| {
             tracing::error!("the pipeline ends: {error:#}");
             // Without it nothing is recorded any more: end, and let the service manager start anew.
-            drop(rustix::process::kill_process(
-                rustix::process::getpid(),
-                rustix::process::Signal::TERM,
-            ));
+            let (own, term) = (rustix::process::getpid(), rustix::process::Signal::TERM);
+            if let Err(error) = rustix::process::kill_process(own, term) {
+                tracing::error!("end the daemon: {error}");
+            }
         })
     };
     thread::Builder::new()

@@ -138,7 +138,9 @@ impl Pipeline {
                 let settled = self.assembler.take_all_settled();
                 self.conclude_all(settled)?;
                 self.commit(None)?;
-                drop(answer.send(()));
+                if answer.send(()).is_err() {
+                    tracing::debug!("whoever asked does not wait any more");
+                }
                 Ok(())
             }
             Input::Stop => Ok(()),

@@ -283,11 +283,11 @@ fn capture(config: &Config, writer: &mut Writer) -> anyhow::Result<Capture> {
 
 fn random() -> [u8; 32] {
     let mut bytes = [0; 32];
-    // Blocks until the kernel has entropy, and cannot fail for so few bytes (getrandom(2)).
-    drop(rustix::rand::getrandom(
-        &mut bytes,
-        rustix::rand::GetRandomFlags::empty(),
-    ));
+    let mut filled = 0;
+    while let Some(rest) = bytes.get_mut(filled..).filter(|rest| !rest.is_empty()) {
+        // Blocks until the kernel has entropy; only a signal can cut it short (getrandom(2)).
+        filled += rustix::rand::getrandom(rest, rustix::rand::GetRandomFlags::empty()).unwrap_or(0);
+    }
     bytes
 }
 
