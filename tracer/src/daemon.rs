@@ -53,11 +53,11 @@ struct Records {
 const QUEUE: usize = 64;
 
 /// Runs the daemon until it is told to end by `SIGTERM` or `SIGINT`.
-pub fn run(config: Config) -> anyhow::Result<()> {
+pub fn run(config: &Config) -> anyhow::Result<()> {
     if !rustix::process::geteuid().is_root() {
         bail!("tracing needs root: start it with `sudo tracer run`");
     }
-    let started = start::start(&config)?;
+    let started = start::start(config)?;
     let shared = Arc::clone(&started.shared);
     let listener_runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
@@ -92,7 +92,7 @@ pub fn run(config: Config) -> anyhow::Result<()> {
     }
     let ended = work
         .join()
-        .map_err(|_| anyhow::anyhow!("the pipeline panicked"))?;
+        .map_err(|_panic| anyhow::anyhow!("the pipeline panicked"))?;
     listener_runtime.shutdown_background();
     drop(std::fs::remove_file(&config.socket));
     ended

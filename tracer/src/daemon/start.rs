@@ -271,7 +271,7 @@ fn capture(config: &Config, writer: &mut Writer) -> anyhow::Result<Capture> {
     let key = writer.meta_or_insert("host-key", || random().to_vec())?;
     let host_key = key
         .try_into()
-        .map_err(|_| anyhow!("the store's host key is damaged"))?;
+        .map_err(|_wrong_length| anyhow!("the store's host key is damaged"))?;
     let config = CaptureConfig {
         keep_bytes: config.content.keep_bytes,
         hash_bytes: config.content.hash_bytes,
@@ -292,8 +292,6 @@ fn random() -> [u8; 32] {
 }
 
 fn random_hex() -> String {
-    random()[..16]
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    let hash = blake3::Hash::from_bytes(random()).to_hex();
+    hash[..32].to_owned()
 }
