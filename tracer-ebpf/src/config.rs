@@ -11,26 +11,32 @@ pub const PENDING_ENTRIES: u32 = 8192;
 /// Words of the Bloom filter over the roots' inode numbers.
 pub const BLOOM_WORDS: usize = 64;
 
-/// The word and the bit that stand for an inode number in the filter.
+/// The word and the bit that stand for an inode number in a filter.
 ///
 /// A walk up the parents asks the filter at every step, and only on a hit the map of roots: with
 /// 20 roots in 4096 bits one step in 200 asks in vain.
 #[inline]
 pub fn bloom_bit(inode: u64) -> (usize, u64) {
-    let folded = inode ^ inode >> 12 ^ inode >> 24;
-    ((folded >> 6) as usize % BLOOM_WORDS, 1 << (folded & 63))
+    ((inode >> 6) as usize % BLOOM_WORDS, 1 << (inode & 63))
 }
 
 /// The one value of the map `SETTINGS`.
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct Settings {
-    /// The filter over the roots' inode numbers; see [`bloom_bit`].
-    pub bloom: [u64; BLOOM_WORDS],
+    /// The filter over the inode numbers of roots that are watched as a whole; see [`bloom_bit`].
+    pub whole: [u64; BLOOM_WORDS],
+    /// The same over roots of which only the direct children matter. Apart, because `/` is mostly
+    /// one of them, and every walk ends there.
+    pub children: [u64; BLOOM_WORDS],
     /// When a program last woke the daemon, in nanoseconds of `CLOCK_BOOTTIME`.
     pub woken_at_ns: u64,
     /// The daemon's own process id, whose changes are not recorded; 0 for none.
     pub ignored_pid: u32,
+    /// 1 where a root is a regular file: else a file is only looked for by its directory.
+    pub file_roots: u32,
+    /// 1 where a root is the top of its file system: else walks need not look there.
+    pub top_roots: u32,
     /// Keeps the size a multiple of 8.
     pub reserved: u32,
 }

@@ -2,6 +2,24 @@
 //! can compile the package.
 #![cfg_attr(target_arch = "bpf", no_std, no_main)]
 #![deny(clippy::indexing_slicing, clippy::unwrap_used, clippy::expect_used)]
+#![cfg_attr(
+    target_arch = "bpf",
+    expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_possible_wrap,
+        clippy::cast_ptr_alignment,
+        clippy::cast_sign_loss,
+        reason = "registers have 64 bits, the kernel's fields their own size, and offsets are aligned"
+    ),
+    expect(
+        clippy::inline_always,
+        reason = "the verifier follows typed pointers and frozen constants only within a program"
+    ),
+    expect(
+        clippy::needless_pass_by_value,
+        reason = "the macros of aya hand over contexts by value"
+    )
+)]
 
 #[cfg(target_arch = "bpf")]
 mod maps;

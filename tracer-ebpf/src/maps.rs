@@ -7,8 +7,7 @@ use aya_ebpf::bindings::{BPF_RB_AVAIL_DATA, BPF_RB_FORCE_WAKEUP, BPF_RB_NO_WAKEU
 use aya_ebpf::macros::map;
 use aya_ebpf::maps::{Array, HashMap, PerCpuArray, RingBuf};
 use tracer_ebpf::{
-    BLOOM_WORDS, PENDING_ENTRIES, Probe, RING_BYTES, ROOTS_ENTRIES, RootKey, RootValue, Settings,
-    bloom_bit,
+    PENDING_ENTRIES, Probe, RING_BYTES, ROOTS_ENTRIES, RootKey, RootValue, Settings, bloom_bit,
 };
 
 use crate::read;
@@ -58,16 +57,21 @@ pub(crate) fn settings() -> Option<&'static Settings> {
     SETTINGS.get(0)
 }
 
-/// The root with that inode number; the device is only asked for where the filter hits.
+/// The root with that inode number, of those that count at a distance of `depth` names; the device
+/// is only asked for where the filter hits.
 #[inline(always)]
 pub(crate) fn root(
     settings: &Settings,
+    depth: u32,
     inode: u64,
     dev: impl FnOnce() -> u32,
 ) -> Option<RootValue> {
     let (word, bit) = bloom_bit(inode);
-    let word = settings.bloom.get(word % BLOOM_WORDS)?;
-    if word & bit == 0 {
+    let mut hit = settings.whole.get(word)? & bit;
+    if depth == 1 {
+        hit |= settings.children.get(word)? & bit;
+    }
+    if hit == 0 {
         return None;
     }
     let key = RootKey {
@@ -76,13 +80,13 @@ pub(crate) fn root(
         reserved: 0,
     };
     // SAFETY: the daemon only adds and removes values, it does not change them in place.
-    unsafe { ROOTS.get(&key) }.copied()
+    unsafe { ROOTS.get(key) }.copied()
 }
 
 /// Remembers that an attempt's outcome is awaited; counts a loss where that is not possible.
 #[inline(always)]
 pub(crate) fn await_outcome(attempt: Attempt, probe: Probe) {
-    if PENDING.insert(&attempt, &1, 0).is_err() {
+    if PENDING.insert(attempt, 1, 0).is_err() {
         count_lost(probe);
     }
 }
@@ -91,8 +95,8 @@ pub(crate) fn await_outcome(attempt: Attempt, probe: Probe) {
 #[inline(always)]
 pub(crate) fn take_awaited(attempt: Attempt) -> bool {
     // SAFETY: only this thread knows the attempt.
-    let awaited = unsafe { PENDING.get(&attempt) }.is_some();
-    awaited && PENDING.remove(&attempt).is_ok()
+    let awaited = unsafe { PENDING.get(attempt) }.is_some();
+    awaited && PENDING.remove(attempt).is_ok()
 }
 
 /// Counts a record that could not be sent.

@@ -17,23 +17,37 @@ pub(crate) struct Place {
 /// Finds the watched root above a directory entry, or at it.
 #[inline(always)]
 pub(crate) fn watched<M: Memory>(settings: &Settings, entry: M) -> Option<Place> {
+    walk(settings, entry, true)
+}
+
+/// Finds the watched root above a regular file.
+#[inline(always)]
+pub(crate) fn watched_file<M: Memory>(settings: &Settings, entry: M) -> Option<Place> {
+    walk(settings, entry, settings.file_roots != 0)
+}
+
+#[inline(always)]
+fn walk<M: Memory>(settings: &Settings, entry: M, from_itself: bool) -> Option<Place> {
     let mut entry = entry;
     for depth in 0..MAX_DEPTH {
-        let inode = entry.object(|o| &o.dentry_inode);
-        if !inode.is_null() {
+        let parent = entry.object(|o| &o.dentry_parent);
+        let is_top = parent.is(entry);
+        if is_top && settings.top_roots == 0 {
+            return None;
+        }
+        if depth > 0 || from_itself {
+            // Of an entry without inode zero is read, and no inode has that number.
+            let inode = entry.object(|o| &o.dentry_inode);
             let number = inode.u64(|o| &o.inode_number);
             let dev = || inode.object(|o| &o.inode_sb).u32(|o| &o.sb_dev);
-            match maps::root(settings, number, dev) {
-                Some(RootValue {
-                    id,
-                    children_only: 0,
-                }) => return Some(Place { root: id, depth }),
-                Some(RootValue { id, .. }) if depth == 1 => return Some(Place { root: id, depth }),
+            match maps::root(settings, depth, number, dev) {
+                Some(RootValue { id, children_only }) if children_only == 0 || depth == 1 => {
+                    return Some(Place { root: id, depth });
+                }
                 _ => {}
             }
         }
-        let parent = entry.object(|o| &o.dentry_parent);
-        if parent.is(entry) {
+        if is_top {
             return None;
         }
         entry = parent;

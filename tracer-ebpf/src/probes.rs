@@ -22,7 +22,17 @@ const PIDTYPE_SID: usize = 3;
 /// The watched place of a directory entry, unless the daemon itself is at work.
 #[inline(always)]
 fn recorded<M: Memory>(settings: &Settings, entry: M) -> Option<Place> {
-    let place = path::watched(settings, entry)?;
+    by_another(settings, path::watched(settings, entry)?)
+}
+
+/// The watched place of a regular file, unless the daemon itself is at work.
+#[inline(always)]
+fn recorded_file<M: Memory>(settings: &Settings, entry: M) -> Option<Place> {
+    by_another(settings, path::watched_file(settings, entry)?)
+}
+
+#[inline(always)]
+fn by_another(settings: &Settings, place: Place) -> Option<Place> {
     (read::pid_and_tid().0 != settings.ignored_pid).then_some(place)
 }
 

@@ -3,24 +3,21 @@
 
 mod ledger;
 mod op;
+mod renamed;
 
-use std::ffi::OsStr;
-use std::os::unix::ffi::OsStrExt as _;
 use std::sync::Arc;
 
 use change::{Actor, ContentState, FileState, FileType, Gap, Note, Op, Text, Timestamp};
 
 pub(crate) use self::ledger::from_stored;
 use self::ledger::{Draft, Known, Ledger};
+use self::renamed::Moved;
 use crate::assemble::{Assembled, Came};
 use crate::capture::{Capture, Captured, Found};
 use crate::observed::Inode;
 use crate::reconcile::{Difference, DifferenceKind};
 use crate::store::{self, Batch, Reader};
 use crate::trees::Trees;
-
-/// How many files that came along in a directory become changes; the rest is left to reconciling.
-const MAX_BROUGHT: usize = 10_000;
 
 /// Names the host in changes.
 #[derive(Clone, Debug, Default)]
@@ -37,13 +34,6 @@ pub struct Conclude {
     trees: Arc<Trees>,
     ledger: Ledger,
     new_directories: Vec<Text>,
-}
-
-/// What a rename did to names.
-struct Moved {
-    from: Text,
-    into_watched: bool,
-    replaced: bool,
 }
 
 impl Conclude {
@@ -212,107 +202,6 @@ impl Conclude {
         let known = Known { state, identity };
         self.ledger.set(draft.path.clone(), Some(known), draft.time);
         self.ledger.tell(draft);
-    }
-
-    fn renamed(&mut self, mut draft: Draft, moved: Moved) -> Result<(), store::Error> {
-        let Moved {
-            from,
-            into_watched,
-            replaced,
-        } = moved;
-        let source = self.ledger.known(&from)?.map(|known| known.state);
-        self.ledger.set(from.clone(), None, draft.time);
-        if !replaced || draft.before.is_none() {
-            draft.before.clone_from(&source);
-        }
-        draft.after = source;
-        if into_watched {
-            self.read_renamed(&mut draft);
-        }
-        self.move_below(&from, into_watched.then_some(&draft.path), draft.time)?;
-        let is_directory = |state: &FileState| state.file_type == FileType::Directory;
-        let brought = into_watched
-            && draft.after.as_ref().is_some_and(is_directory)
-            && !self.trees.contains(&from);
-        let (path, time, actor) = (draft.path.clone(), draft.time, draft.actor.clone());
-        self.ledger.tell(Draft {
-            op: Op::Rename,
-            from: Some(from),
-            ..draft
-        });
-        if brought {
-            self.brought(&path, time, actor.as_ref());
-        }
-        Ok(())
-    }
-
-    /// Puts in what the file is under its new name.
-    fn read_renamed(&mut self, draft: &mut Draft) {
-        let Some(found) = self.capture.read(&draft.path, None).into_found() else {
-            draft.notes.push(Note::MovedOn);
-            return;
-        };
-        let Found {
-            state,
-            bytes,
-            identity,
-            moved_on: _,
-        } = found;
-        self.ledger.keep(&state, bytes);
-        draft.after = Some(state.clone());
-        let known = Known { state, identity };
-        self.ledger.set(draft.path.clone(), Some(known), draft.time);
-    }
-
-    /// What came along in a directory that was moved in from outside is new, by the same hand.
-    fn brought(&mut self, directory: &Text, time: Timestamp, actor: Option<&Arc<Actor>>) {
-        let mut open = vec![directory.clone()];
-        let mut left = MAX_BROUGHT;
-        while let Some(directory) = open.pop() {
-            let entries = std::fs::read_dir(OsStr::from_bytes(directory.as_bytes()));
-            for entry in entries.into_iter().flatten().flatten().take(left) {
-                left -= 1;
-                let path = Text::from(entry.path().as_os_str().as_bytes());
-                let is_directory = entry.file_type().is_ok_and(|kind| kind.is_dir());
-                open.extend(is_directory.then(|| path.clone()));
-                self.brought_one(path, time, actor);
-            }
-        }
-    }
-
-    fn brought_one(&mut self, path: Text, time: Timestamp, actor: Option<&Arc<Actor>>) {
-        if let Some(found) = self.capture.read(&path, None).into_found() {
-            let draft = Draft {
-                time,
-                path,
-                op: Op::Create,
-                from: None,
-                before: None,
-                after: None,
-                operations: 1,
-                notes: Vec::new(),
-                actor: actor.cloned(),
-            };
-            self.present(draft, &Came::Created, None, found);
-        }
-    }
-
-    /// Moves the facts of what is below a directory that was renamed, or forgets them.
-    fn move_below(
-        &mut self,
-        from: &Text,
-        to: Option<&Text>,
-        time: Timestamp,
-    ) -> Result<(), store::Error> {
-        for (path, known) in self.ledger.stored_below(from)? {
-            let rest = path.as_bytes().get(from.as_bytes().len()..);
-            if let (Some(to), Some(rest)) = (to, rest) {
-                let moved = Text::from([to.as_bytes(), rest].concat());
-                self.ledger.set(moved, Some(known), time);
-            }
-            self.ledger.set(path, None, time);
-        }
-        Ok(())
     }
 
     /// A change that was found by comparing: nobody saw it happen.

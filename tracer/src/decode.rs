@@ -1,18 +1,19 @@
 //! From a record's bytes to an observation; the only file that knows both.
 //! Announced attempts wait here for their outcome, so that only what succeeded is told.
 
+mod paths;
+
 use std::collections::HashMap;
 
 use change::{Text, Timestamp};
 use tracer_ebpf::{
-    DoneRecord, ExecRecord, ExitRecord, FileRecord, ForkRecord, Header, InodeRecord, PathFlags,
-    PathRecord, RecordKind, RenameRecord, SysctlRecord,
+    DoneRecord, ExecRecord, ExitRecord, FileRecord, ForkRecord, Header, PathFlags, PathRecord,
+    RecordKind, RenameRecord, SysctlRecord,
 };
 use zerocopy::{FromBytes, Immutable, KnownLayout};
 
-use crate::observed::{
-    Action, Event, FileEvent, Inode, Name, Observation, ProcessId, Program, Task, Who,
-};
+use self::paths::{device, inode_seen, join, name, watched_path};
+use crate::observed::{Action, Event, FileEvent, Observation, ProcessId, Program, Task, Who};
 
 /// Says why a record cannot be understood.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -48,10 +49,6 @@ pub trait Places {
 
 /// How many attempts may wait at once; beyond, the kernel has lost outcomes.
 const MAX_WAITING: usize = 8192;
-
-/// The bit of `i_ctime_nsec` that is the kernel's own from 6.13 on: `I_CTIME_QUERIED`,
-/// include/linux/fs.h of 6.13.
-const CTIME_QUERIED: u32 = 1 << 31;
 
 // `ia_valid` of include/linux/fs.h, unchanged from 5.10 to 7.3.
 const ATTR_MODE: u64 = 1;
@@ -385,69 +382,5 @@ fn rename(record: &[u8], places: &dyn Places) -> Result<Event, Error> {
     }))
 }
 
-fn name(names: &[u8], record: PathRecord, places: &dyn Places) -> Result<Name, Error> {
-    if record.root != 0 {
-        return Ok(Name {
-            path: watched_path(names, record, places)?,
-            watched: true,
-        });
-    }
-    let top = places
-        .device(device(record.place))
-        .unwrap_or_else(|| "/".into());
-    Ok(Name {
-        path: join(&top, names),
-        watched: false,
-    })
-}
-
-fn watched_path(names: &[u8], record: PathRecord, places: &dyn Places) -> Result<Text, Error> {
-    let root = places
-        .root(record.root)
-        .ok_or(Error::UnknownRoot(record.root))?;
-    if record.flags.0 & PathFlags::CUT != 0 {
-        return Err(Error::PathTooLong(root));
-    }
-    Ok(join(&root, names))
-}
-
-/// Puts the names, which come from the leaf upwards with their lengths in front, below `top`.
-fn join(top: &Text, names: &[u8]) -> Text {
-    let mut parts = Vec::new();
-    let mut rest = names;
-    while let Some((len, after)) = rest.split_first() {
-        let (name, after) = after
-            .split_at_checked(usize::from(*len))
-            .unwrap_or((after, &[]));
-        parts.push(name);
-        rest = after;
-    }
-    let mut path = top.as_bytes().to_vec();
-    for name in parts.iter().rev() {
-        if path.last() != Some(&b'/') {
-            path.push(b'/');
-        }
-        path.extend_from_slice(name);
-    }
-    path.into()
-}
-
-fn inode_seen(record: &InodeRecord) -> Option<Inode> {
-    let nanos = |seconds: i64, nanos: u32| Timestamp::from_parts(seconds, nanos).as_nanos();
-    (record.number != 0).then(|| Inode {
-        dev: device(record.dev),
-        number: record.number,
-        mode: record.mode,
-        links: record.links,
-        uid: record.uid,
-        gid: record.gid,
-        size: record.size,
-        ctime_ns: nanos(record.ctime_sec, record.ctime_nsec & !CTIME_QUERIED),
-        mtime_ns: nanos(record.mtime_sec, record.mtime_nsec),
-    })
-}
-
-/// The device as `stat(2)` gives it, from the kernel's encoding.
-fn device(dev: u32) -> u64 {
-    rustix::fs::makedev(dev >> 20, dev & 0x000f_ffff)
-}
+#[cfg(test)]
+mod tests;

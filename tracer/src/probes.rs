@@ -15,10 +15,11 @@ use aya::programs::{
 };
 use aya::{Ebpf, EbpfLoader};
 use change::wire::{CheckBody, CheckState};
-use tracer_ebpf::{BLOOM_WORDS, Offsets, Probe, RootKey, RootValue, Settings, bloom_bit};
+use tracer_ebpf::{Offsets, Probe, RootKey, RootValue, Settings, bloom_bit};
 
 use btf::Btf;
 use plan::{Attachment, Planned, Way};
+use zerocopy::FromZeros as _;
 
 pub use ring::Records;
 
@@ -58,6 +59,30 @@ pub enum Scope {
     Processes,
 }
 
+/// Says how much of what is below a root is watched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Extent {
+    /// Everything.
+    Whole,
+    /// What is directly in it.
+    Children,
+    /// It is a file.
+    File,
+}
+
+/// Names the inode of a root, and says what it is.
+#[derive(Clone, Copy, Debug)]
+pub struct RootInode {
+    /// The device as `stat(2)` gives it.
+    pub dev: u64,
+    /// The inode number.
+    pub inode: u64,
+    /// How much below it is watched.
+    pub extent: Extent,
+    /// Whether it may be the top of its file system.
+    pub is_mount_point: bool,
+}
+
 /// The loaded programs; they stay attached as long as this lives.
 pub struct Probes {
     ebpf: Ebpf,
@@ -88,12 +113,7 @@ impl Probes {
             .map_err(|error| Error::Load(Box::new(error)))?;
         let records = Records::new(&mut ebpf)?;
         let mut probes = Self {
-            settings: Settings {
-                bloom: [0; BLOOM_WORDS],
-                woken_at_ns: 0,
-                ignored_pid: 0,
-                reserved: 0,
-            },
+            settings: Settings::new_zeroed(),
             settings_map: map(&mut ebpf, "SETTINGS")?,
             roots: map(&mut ebpf, "ROOTS")?,
             lost: map(&mut ebpf, "LOST")?,
@@ -171,28 +191,30 @@ impl Probes {
         Ok(())
     }
 
-    /// Makes the programs tell of changes below a root.
-    ///
-    /// `dev` is the device as `stat(2)` gives it; `id` names the root in records and is not 0.
-    pub fn watch(
-        &mut self,
-        id: u32,
-        dev: u64,
-        inode: u64,
-        children_only: bool,
-    ) -> Result<(), Error> {
+    /// Makes the programs tell of changes below a root; `id` names it in records and is not 0.
+    pub fn watch(&mut self, id: u32, root: RootInode) -> Result<(), Error> {
         let failed = |source| Error::Map {
             name: "ROOTS",
             source: Box::new(source),
         };
-        let key = root_key(dev, inode);
-        let value = RootValue {
-            id,
-            children_only: u32::from(children_only),
-        };
-        self.roots.insert(key, value, 0).map_err(failed)?;
+        let RootInode {
+            dev,
+            inode,
+            extent,
+            is_mount_point,
+        } = root;
+        let children_only = u32::from(extent == Extent::Children);
+        let value = RootValue { id, children_only };
+        self.roots
+            .insert(root_key(dev, inode), value, 0)
+            .map_err(failed)?;
         let (word, bit) = bloom_bit(inode);
-        self.settings.bloom[word] |= bit;
+        match extent {
+            Extent::Children => self.settings.children[word] |= bit,
+            Extent::Whole | Extent::File => self.settings.whole[word] |= bit,
+        }
+        self.settings.file_roots |= u32::from(extent == Extent::File);
+        self.settings.top_roots |= u32::from(is_mount_point);
         self.write_settings()
     }
 

@@ -4,7 +4,7 @@ use aya_ebpf::macros::{fentry, fexit};
 use aya_ebpf::programs::{FEntryContext, FExitContext};
 use tracer_ebpf::{FileRecord, Probe, RecordKind, XATTR_NAME_BYTES};
 
-use super::{fill_header, fill_inode, finish, recorded};
+use super::{fill_header, fill_inode, finish, recorded, recorded_file};
 use crate::maps::{self, Buffer};
 use crate::path::{self, Place};
 use crate::read::{self, Memory, Typed};
@@ -57,14 +57,14 @@ fn try_dirtied(file: Typed) -> Option<()> {
 /// Sends what happened to an open description of a regular file in a watched tree.
 #[inline(always)]
 fn send_description(file: Typed, kind: RecordKind, probe: Probe, detail: u64) -> Option<()> {
+    let entry = file.at(|o| &o.file_path).object(|o| &o.path_dentry);
+    let Some(place) = recorded_file(maps::settings()?, entry) else {
+        return Some(());
+    };
     let inode = file.object(|o| &o.file_inode);
     if inode.u16(|o| &o.inode_mode) & S_IFMT != S_IFREG {
         return Some(());
     }
-    let entry = file.at(|o| &o.file_path).object(|o| &o.path_dentry);
-    let Some(place) = recorded(maps::settings()?, entry) else {
-        return Some(());
-    };
     let mut buffer = Buffer::of(probe)?;
     let (end, now_ns) = put_file(&mut buffer, kind, entry, place, detail);
     buffer.head::<FileRecord>().description = file.address() as u64;
@@ -110,21 +110,25 @@ pub(super) fn put_file<M: Memory>(
     (end, now_ns)
 }
 
-/// Mode, owner, size and times: `notify_change`, where all of them end.
+/// `ATTR_MODE`, `ATTR_UID`, `ATTR_GID` and `ATTR_SIZE` of include/linux/fs.h: what is told of. That
+/// times are set is not.
+const ATTR_TOLD: u32 = 0xf;
+
+/// Mode, owner and size: `notify_change`, where all of them end.
 ///
 /// Without it: chmod, chown and truncate are seen late.
 #[inline(always)]
 fn try_attributes<const ENTRY: usize, const ATTR: usize, const RESULT: usize>(
     ctx: &FExitContext,
 ) -> Option<()> {
+    let valid = read::pointer::<ATTR>(ctx).u32(|o| &o.iattr_valid);
+    if valid & ATTR_TOLD == 0 || read::argument::<RESULT>(ctx) as i32 != 0 {
+        return Some(());
+    }
     let entry = read::pointer::<ENTRY>(ctx);
     let Some(place) = recorded(maps::settings()?, entry) else {
         return Some(());
     };
-    if read::argument::<RESULT>(ctx) as i32 != 0 {
-        return Some(());
-    }
-    let valid = read::pointer::<ATTR>(ctx).u32(|o| &o.iattr_valid);
     send_file(
         Probe::Attributes,
         RecordKind::ATTRIBUTES,

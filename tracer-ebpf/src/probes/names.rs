@@ -8,7 +8,7 @@ use super::file::{put_file, send_file};
 use super::{fill_header, fill_inode, finish, recorded};
 use crate::maps::{self, Attempt, Buffer};
 use crate::path::{self, TO_THE_TOP};
-use crate::read::{self, Memory, Typed};
+use crate::read::{self, Memory as _, Typed};
 
 /// An open is about to create a file: `security_inode_create`. What came of it is told by `close`,
 /// or by looking, where the file stays open.

@@ -10,7 +10,7 @@ use super::file::{FMODE_WRITE, S_IFMT, S_IFREG, put_file};
 use super::{fill_header, finish, recorded};
 use crate::maps::{self, Buffer};
 use crate::path::{self, TO_THE_TOP};
-use crate::read::{self, CurrentTask, Memory, Probed, Typed};
+use crate::read::{self, CurrentTask, Memory as _, Probed, Typed};
 
 /// A new process; without it: the ancestry of processes whose parents ended is incomplete.
 /// match-proto: `sched_process_fork(struct task_struct *parent, struct task_struct *child)`

@@ -19,10 +19,10 @@ use crate::decode::{self, Decoder, Places};
 use crate::enrich::Enrich;
 use crate::fanotify::Signal;
 use crate::observed::{Event, Observation, Who};
-use crate::probes::Probes;
+use crate::probes::{Extent, Probes, RootInode};
 use crate::reconcile::Difference;
 use crate::store::{self, Batch, Writer};
-use crate::trees::{RootDepth, Trees};
+use crate::trees::{Root, RootDepth, Trees};
 
 /// How often finished changes are looked for while some are in the making.
 const TICK: Duration = Duration::from_millis(200);
@@ -238,8 +238,10 @@ impl Pipeline {
     fn watch_new_directories(&mut self) {
         for path in self.conclude.take_new_directories() {
             let roots = self.trees.on_created_directory(&path);
+            if self.watches_by_probes {
+                watch_roots(&mut self.probes, &self.trees, &roots);
+            }
             if !roots.is_empty() {
-                watch_roots(&mut self.probes, &roots, self.watches_by_probes);
                 // What was made in them before they were watched is found by comparing.
                 self.compare_again();
             }
@@ -346,13 +348,20 @@ impl Pipeline {
 }
 
 /// Makes the programs tell of what is below the roots.
-pub(super) fn watch_roots(probes: &mut Probes, roots: &[crate::trees::Root], by_probes: bool) {
-    if !by_probes {
-        return;
-    }
+pub(super) fn watch_roots(probes: &mut Probes, trees: &Trees, roots: &[Root]) {
+    let mounts = trees.mounts();
     for root in roots {
-        let children = root.depth == RootDepth::Children;
-        if let Err(error) = probes.watch(root.id, root.dev, root.inode, children) {
+        let inode = RootInode {
+            dev: root.dev,
+            inode: root.inode,
+            extent: match root.depth {
+                RootDepth::Whole => Extent::Whole,
+                RootDepth::Children => Extent::Children,
+                RootDepth::File => Extent::File,
+            },
+            is_mount_point: mounts.at(root.path.as_bytes()).is_some(),
+        };
+        if let Err(error) = probes.watch(root.id, inode) {
             tracing::error!("watch `{}`: {error}", root.path);
         }
     }

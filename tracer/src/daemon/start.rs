@@ -61,7 +61,9 @@ pub(super) fn start(config: &Config) -> anyhow::Result<Started> {
         tracing::warn!("{}: {}", check.name, check.detail);
     }
     watch.probes.ignore(std::process::id())?;
-    watch_roots(&mut watch.probes, &trees.roots(), watch.fanotify.is_none());
+    if watch.fanotify.is_none() {
+        watch_roots(&mut watch.probes, &trees, &trees.roots());
+    }
     let mut enrich = Enrich::new(Path::new("/"));
     enrich.scan(attached);
 

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use change::{Text, Timestamp};
 use rustix::fs::{CWD, FileType, Mode, XattrFlags};
 
-use super::{Error, Probes, Records};
+use super::{Error, Extent, Probes, Records, RootInode};
 use crate::decode::{Decoder, Places};
 use crate::observed::{Action, Event, FileEvent, Observation};
 
@@ -40,7 +40,13 @@ pub fn run(probes: &mut Probes, records: &mut Records, folder: &Path) -> Result<
             return Ok(());
         }
     };
-    probes.watch(ROOT, metadata.dev(), metadata.ino(), false)?;
+    let root = RootInode {
+        dev: metadata.dev(),
+        inode: metadata.ino(),
+        extent: Extent::Whole,
+        is_mount_point: false,
+    };
+    probes.watch(ROOT, root)?;
     let skipped = act(&folder);
     let seen = collect(probes, records);
     probes.unwatch(metadata.dev(), metadata.ino())?;
