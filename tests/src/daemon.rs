@@ -27,6 +27,8 @@ pub struct Options {
     pub also_watch: Vec<String>,
     /// More lines for its configuration.
     pub settings: String,
+    /// Whether systemd starts it, as a unit of this name.
+    pub unit: Option<&'static str>,
 }
 
 /// Holds a running daemon, and ends it when dropped.
@@ -34,6 +36,7 @@ pub struct Options {
 pub struct Daemon {
     folder: TempDir,
     log: PathBuf,
+    unit: Option<&'static str>,
     child: Option<Child>,
 }
 
@@ -94,6 +97,7 @@ impl Daemon {
         let daemon = Self {
             folder,
             log,
+            unit: options.unit,
             child: None,
         };
         let open = fs::Permissions::from_mode(0o755);
@@ -141,11 +145,12 @@ impl Daemon {
             .append(true)
             .open(&self.log)
             .unwrap();
-        let child = self
-            .command(&["run"])
-            .stderr(log)
-            .spawn()
-            .expect("the daemon starts");
+        let daemon = self.command(&["run"]);
+        let mut starter = match self.unit {
+            Some(unit) => as_service(unit, &daemon),
+            None => daemon,
+        };
+        let child = starter.stderr(log).spawn().expect("the daemon starts");
         self.child = Some(child);
     }
 
@@ -273,6 +278,16 @@ impl Daemon {
         })
         .code()
     }
+}
+
+/// Lets systemd run a program as a unit, with its output where `systemd-run`'s own goes.
+fn as_service(unit: &str, program: &Command) -> Command {
+    let mut starter = Command::new("systemd-run");
+    starter
+        .args(["--quiet", "--collect", "--wait", "--pipe", "--unit", unit])
+        .arg(program.get_program())
+        .args(program.get_args());
+    starter
 }
 
 impl Drop for Daemon {
