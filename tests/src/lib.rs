@@ -1,1 +1,10 @@
-//! x
+//! What the end-to-end tests share: a daemon of their own, processes that act for a test, and
+//! waiting for what is to come.
+
+mod acting;
+mod daemon;
+mod wait;
+
+pub use acting::{Acted, act};
+pub use daemon::{Daemon, Ended, Options, run};
+pub use wait::{PATIENCE, wait_for};

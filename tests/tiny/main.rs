@@ -1,16 +1,35 @@
-//! What the probes see, in the tiny guest, on every kernel of the matrix.
+//! What the probes see, in the tiny guest, on every kernel of the matrix: each way to change a file
+//! once, by real system calls, and what the daemon does when things go wrong.
+
+mod attributes;
+mod content;
+mod descriptors;
+mod failures;
+mod lifecycle;
+mod names;
+mod odd;
+mod secrets;
+mod volume;
 
 use std::env;
-use std::path::Path;
-use std::process::Command;
+use std::sync::OnceLock;
 
-#[test]
-fn the_guest_can_run_the_tracer() {
-    let tracer = env::var_os("TRACER").expect("xtask says where the tracer is");
-    let status = Command::new(tracer).arg("--version").status().unwrap();
-    assert!(status.success(), "`tracer --version` ended with {status}");
-    assert!(
-        Path::new("/sys/kernel/btf/vmlinux").exists(),
-        "the kernel has no BTF"
-    );
+use tests::{Daemon, Options};
+
+/// The daemon that most tests share: its start takes seconds under emulation.
+fn daemon() -> &'static Daemon {
+    static DAEMON: OnceLock<Daemon> = OnceLock::new();
+    DAEMON.get_or_init(|| {
+        Daemon::start(&Options {
+            name: "shared",
+            also_watch: vec!["/etc".to_owned()],
+            settings: "mode = \"trampolines\"".to_owned(),
+            unit: None,
+        })
+    })
+}
+
+/// The running kernel's release, as xtask knows it.
+fn kernel() -> String {
+    env::var("TRACER_KERNEL").expect("xtask says which kernel it booted")
 }

@@ -110,6 +110,10 @@ impl Assembler {
                 return;
             }
             if pending.belongs(seen, is_same_program) {
+                if created && pending.came == Came::Existed {
+                    // Only the closing tells of the creation, and something was told before it.
+                    pending.came = Came::Created;
+                }
                 pending.write(action, seen);
                 self.touched.push(path);
                 return;

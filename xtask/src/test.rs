@@ -44,7 +44,7 @@ enum Stage {
 }
 
 /// The kernels for the stories: one that Debian's stable release runs, and the newest.
-const STORY_KERNELS: [&str; 2] = ["6.1", "7"];
+const STORY_KERNELS: [&str; 2] = ["6.12", "7"];
 
 /// Lines for the end of the output: what ran, and what its harness said.
 #[derive(Default)]

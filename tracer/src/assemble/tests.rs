@@ -260,3 +260,20 @@ fn a_plain_rename_names_both_paths() {
     assert_eq!(story.wait(QUIET).told(), ["10 renamed from /etc/a /etc/b"]);
     assert!(story.assembler.is_empty());
 }
+
+#[test]
+fn a_creation_that_is_told_by_the_closing_alone_counts_from_the_first_event() {
+    // As fanotify tells of `sed -i`: the attributes of the new file come before its closing.
+    let sed = process(10, 1);
+    let mut story = Story::new();
+    let attributes = Action::Attributes {
+        size: false,
+        mode: true,
+        owner: true,
+    };
+    story
+        .then(&sed, "/e/sedAbCdEf", attributes)
+        .then(&sed, "/e/sedAbCdEf", MADE)
+        .then(&sed, "/e/hosts", renamed("/e/sedAbCdEf", true));
+    assert_eq!(story.all(), ["10 replaced /e/hosts"]);
+}

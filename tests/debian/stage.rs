@@ -1,0 +1,111 @@
+//! What the stories play on: the daemon as a service, and a client machine with its own address.
+
+use std::fs;
+use std::os::unix::fs::chown;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+
+use tests::{Daemon, Options, run, wait_for};
+
+/// The client's address; the server's is the next one down the road.
+pub(crate) const CLIENT: &str = "10.1.2.3";
+const SERVER: &str = "10.1.2.1";
+
+/// Lays a cable between the guest and a network namespace that plays the client, and lets bob in.
+const CLIENT_MACHINE: &str = "
+set -e
+ip netns add client
+ip link add veth0 type veth peer name veth1 netns client
+ip address add 10.1.2.1/24 dev veth0
+ip link set veth0 up
+ip -n client link set lo up
+ip -n client address add 10.1.2.3/24 dev veth1
+ip -n client link set veth1 up
+install -d -o bob -g bob -m 700 /home/bob/.ssh
+install -o bob -g bob -m 600 /root/.ssh/id_ed25519.pub /home/bob/.ssh/authorized_keys
+";
+
+/// The daemon that all stories share, with everything around it.
+pub(crate) fn daemon() -> &'static Daemon {
+    static DAEMON: OnceLock<Daemon> = OnceLock::new();
+    DAEMON.get_or_init(|| {
+        let daemon = Daemon::start(&Options {
+            name: "stories",
+            also_watch: vec!["/etc".to_owned()],
+            settings: String::new(),
+            unit: Some("tracer"),
+        });
+        for user in [("root", 0), ("alice", 1000), ("bob", 1001)] {
+            let folder = daemon.tree().join(user.0);
+            fs::create_dir(&folder).unwrap();
+            chown(&folder, Some(user.1), Some(user.1)).unwrap();
+        }
+        let job = daemon.tree().join("root/by-cron");
+        let job = format!("* * * * * root echo x >> {}\n", job.display());
+        fs::write("/etc/cron.d/story", job).unwrap();
+        succeed(Command::new("sh").args(["-c", CLIENT_MACHINE]));
+        wait_for("the client reaches the server", || {
+            let asked = run(&mut ssh_command("bob", "true"));
+            (asked.code == Some(0)).then_some(()).ok_or(asked.errors)
+        });
+        daemon
+    })
+}
+
+/// Where the job of cron writes.
+pub(crate) fn cron_file() -> PathBuf {
+    daemon().tree().join("root/by-cron")
+}
+
+/// A path in the folder of a user in the watched tree.
+pub(crate) fn place(user: &str, name: &str) -> String {
+    let path = daemon().tree().join(user).join(name);
+    path.to_str().expect("it is text").to_owned()
+}
+
+/// Runs a program that must succeed.
+pub(crate) fn succeed(command: &mut Command) -> String {
+    let ended = run(command);
+    assert_eq!(ended.code, Some(0), "{command:?}: {ended:?}");
+    ended.output
+}
+
+/// Runs a command on the server as a user who comes from the client.
+pub(crate) fn ssh(user: &str, command: &str) -> String {
+    succeed(&mut ssh_command(user, command))
+}
+
+fn ssh_command(user: &str, command: &str) -> Command {
+    let mut ssh = Command::new("ip");
+    ssh.args(["netns", "exec", "client", "ssh", "-o", "BatchMode=yes"])
+        .arg(format!("{user}@{SERVER}"))
+        .arg(command)
+        .env("HOME", "/root");
+    ssh
+}
+
+/// The words that open a shell of alice from the client.
+pub(crate) fn alices_shell() -> String {
+    format!("ip netns exec client ssh -t alice@{SERVER}")
+}
+
+/// Builds a version of a package that has nothing but a configuration file.
+pub(crate) fn dpkg_deb(version: &str) -> PathBuf {
+    let folder = Path::new("/var/lib/greeter").join(version);
+    fs::create_dir_all(folder.join("DEBIAN")).unwrap();
+    fs::create_dir_all(folder.join("etc")).unwrap();
+    let control = format!(
+        "Package: greeter\nVersion: {version}\nArchitecture: all\n\
+         Maintainer: Nobody <nobody@localhost>\nDescription: greets\n"
+    );
+    fs::write(folder.join("DEBIAN/control"), control).unwrap();
+    fs::write(folder.join("DEBIAN/conffiles"), "/etc/greeter.conf\n").unwrap();
+    let settings = format!("greeting = hello, this is {version}\n");
+    fs::write(folder.join("etc/greeter.conf"), settings).unwrap();
+    let package = folder.with_extension("deb");
+    let mut dpkg_deb = Command::new("dpkg-deb");
+    dpkg_deb.args(["--root-owner-group", "-Znone", "--build"]);
+    succeed(dpkg_deb.arg(&folder).arg(&package));
+    package
+}

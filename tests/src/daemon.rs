@@ -1,0 +1,301 @@
+//! A daemon with a configuration, a store and a watched tree of its own.
+
+use std::env;
+use std::fs::{self, File};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output};
+use std::thread;
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::wait_for;
+
+/// Where a guest shows what it finds after a failure; see `run-tests.sh`.
+const GUEST_LOGS: &str = "/var/log/tracer-tests";
+/// Where watched trees of guests lie: on the root disk, as what people watch does.
+const GUEST_TREES: &str = "/var/lib";
+
+/// Says how a daemon is to be started.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// What it is for; names its log.
+    pub name: &'static str,
+    /// What it watches beside its own tree.
+    pub also_watch: Vec<String>,
+    /// More lines for its configuration.
+    pub settings: String,
+    /// Whether systemd starts it, as a unit of this name.
+    pub unit: Option<&'static str>,
+}
+
+/// Holds a running daemon, and ends it when dropped.
+#[derive(Debug)]
+pub struct Daemon {
+    folder: TempDir,
+    log: PathBuf,
+    unit: Option<&'static str>,
+    child: Option<Child>,
+}
+
+/// Holds what a program said and how it ended.
+#[derive(Debug)]
+pub struct Ended {
+    /// Its exit code; none when a signal ended it.
+    pub code: Option<i32>,
+    /// What it printed.
+    pub output: String,
+    /// What it complained of.
+    pub errors: String,
+}
+
+impl From<Output> for Ended {
+    fn from(output: Output) -> Self {
+        Self {
+            code: output.status.code(),
+            output: String::from_utf8_lossy(&output.stdout).into_owned(),
+            errors: String::from_utf8_lossy(&output.stderr).into_owned(),
+        }
+    }
+}
+
+/// Runs a program to its end.
+pub fn run(command: &mut Command) -> Ended {
+    let output = command.output();
+    output
+        .unwrap_or_else(|error| panic!("start {command:?}: {error}"))
+        .into()
+}
+
+impl Daemon {
+    /// Starts a daemon and waits until it answers.
+    pub fn start(options: &Options) -> Self {
+        let mut daemon = Self::prepare(options);
+        daemon.start_again();
+        daemon
+    }
+
+    /// Makes the folders and the configuration of a daemon, and does not start it.
+    pub fn prepare(options: &Options) -> Self {
+        let is_guest = env::var_os("TRACER_GUEST").is_some_and(|guest| guest != "host");
+        let trees = if is_guest {
+            PathBuf::from(GUEST_TREES)
+        } else {
+            env::temp_dir()
+        };
+        let folder = tempfile::Builder::new()
+            .prefix("tracer-")
+            .tempdir_in(trees)
+            .unwrap();
+        let log = if is_guest {
+            Path::new(GUEST_LOGS).join(format!("{}.log", options.name))
+        } else {
+            folder.path().join("log")
+        };
+        let daemon = Self {
+            folder,
+            log,
+            unit: options.unit,
+            child: None,
+        };
+        let open = fs::Permissions::from_mode(0o755);
+        fs::set_permissions(daemon.folder.path(), open).unwrap();
+        fs::create_dir(daemon.tree()).unwrap();
+        fs::create_dir(daemon.outside()).unwrap();
+        let mut watch = vec![daemon.tree().display().to_string()];
+        watch.extend(options.also_watch.iter().cloned());
+        let config = format!(
+            "state_dir = {:?}\nsocket = {:?}\nsocket_group = \"\"\nwatch = {watch:?}\n{}\n",
+            daemon.state(),
+            daemon.folder.path().join("socket"),
+            options.settings,
+        );
+        fs::write(daemon.config(), config).unwrap();
+        daemon
+    }
+
+    /// Starts the daemon once more, on the store that it left behind.
+    pub fn start_again(&mut self) {
+        self.spawn();
+        wait_for("the daemon answers", || {
+            if let Ok(Some(status)) = self.child().try_wait() {
+                self.child = None;
+                panic!("the daemon ended with {status}:\n{}", self.read_log());
+            }
+            let asked = self.tracer(&["status", "--json"]);
+            match asked.code {
+                Some(0) => Ok(()),
+                _ => Err(asked.errors),
+            }
+        });
+        // What comparing finds late would otherwise stand among what a test did.
+        wait_for("the daemon has compared the trees", || {
+            let log = self.read_log();
+            let since_start = log.rsplit(" trees by ").next().unwrap_or_default();
+            let is_done = since_start.contains("compared ");
+            is_done.then_some(()).ok_or(log)
+        });
+    }
+
+    fn spawn(&mut self) {
+        let log = File::options()
+            .create(true)
+            .append(true)
+            .open(&self.log)
+            .unwrap();
+        let daemon = self.command(&["run"]);
+        let mut starter = match self.unit {
+            Some(unit) => as_service(unit, &daemon),
+            None => daemon,
+        };
+        let child = starter.stderr(log).spawn().expect("the daemon starts");
+        self.child = Some(child);
+    }
+
+    fn child(&mut self) -> &mut Child {
+        self.child.as_mut().expect("the daemon was started")
+    }
+
+    /// The folder that it watches.
+    pub fn tree(&self) -> PathBuf {
+        self.folder.path().join("tree")
+    }
+
+    /// A folder on the same file system that it does not watch.
+    pub fn outside(&self) -> PathBuf {
+        self.folder.path().join("outside")
+    }
+
+    /// The folder of its store.
+    pub fn state(&self) -> PathBuf {
+        self.folder.path().join("state")
+    }
+
+    /// Its configuration file.
+    pub fn config(&self) -> PathBuf {
+        self.folder.path().join("tracer.toml")
+    }
+
+    /// Its process id.
+    pub fn pid(&self) -> u32 {
+        self.child.as_ref().expect("the daemon was started").id()
+    }
+
+    /// What it has logged.
+    pub fn read_log(&self) -> String {
+        fs::read_to_string(&self.log).unwrap_or_default()
+    }
+
+    /// The tracer with this daemon's configuration.
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        let tracer = env::var_os("TRACER").expect("xtask says where the tracer is");
+        let mut command = Command::new(tracer);
+        command
+            .arg("--config")
+            .arg(self.config())
+            .args(arguments)
+            .env_remove("TRACER_LOG");
+        command
+    }
+
+    /// Runs a command of the tracer.
+    pub fn tracer(&self, arguments: &[&str]) -> Ended {
+        run(&mut self.command(arguments))
+    }
+
+    /// The objects that a command of the tracer prints; none when it found nothing.
+    pub fn ask(&self, arguments: &[&str]) -> Vec<Value> {
+        let arguments = [arguments, &["--json"]].concat();
+        self.objects(&mut self.command(&arguments))
+    }
+
+    fn objects(&self, command: &mut Command) -> Vec<Value> {
+        let asked = run(command);
+        assert!(
+            matches!(asked.code, Some(0 | 1)),
+            "{command:?} ended with {:?}: {}",
+            asked.code,
+            asked.errors
+        );
+        let lines = asked.output.lines();
+        lines
+            .map(|line| serde_json::from_str(line).unwrap_or_else(|_| panic!("no JSON: {line}")))
+            .collect()
+    }
+
+    /// The changes of one file, newest first, each with its diff.
+    pub fn who(&self, path: impl AsRef<Path>) -> Vec<Value> {
+        let mut command = self.command(&["who", "--json", "-n", "1000"]);
+        self.objects(command.arg(path.as_ref()))
+    }
+
+    /// The only change of one file.
+    pub fn one(&self, path: impl AsRef<Path>) -> Value {
+        let mut changes = self.who(path.as_ref());
+        assert_eq!(
+            changes.len(),
+            1,
+            "changes of {:?}: {changes:#?}",
+            path.as_ref()
+        );
+        changes.remove(0)
+    }
+
+    /// The changes of what lies in a folder, newest first.
+    pub fn log(&self, folder: impl AsRef<Path>) -> Vec<Value> {
+        let pattern = format!("{}/**", folder.as_ref().display());
+        self.ask(&["log", "-n", "100000", "--path", &pattern])
+    }
+
+    /// How it is.
+    pub fn status(&self) -> Value {
+        self.ask(&["status"]).remove(0)
+    }
+
+    /// The intervals for which it does not vouch.
+    pub fn gaps(&self) -> Vec<Value> {
+        self.ask(&["gaps"])
+    }
+
+    /// Kills it without a chance to write anything.
+    pub fn kill(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            child.kill().expect("the daemon was running");
+            child.wait().expect("a killed child ends");
+        }
+    }
+
+    /// Asks it to end and returns its exit code.
+    pub fn terminate(&mut self) -> Option<i32> {
+        let mut child = self.child.take().expect("the daemon was started");
+        let pid = Pid::from_child(&child);
+        kill_process(pid, Signal::TERM).expect("the daemon was running");
+        wait_for("the daemon ends", || {
+            let ended = child.try_wait().expect("it is our child");
+            ended.ok_or_else(|| self.read_log())
+        })
+        .code()
+    }
+}
+
+/// Lets systemd run a program as a unit, with its output where `systemd-run`'s own goes.
+fn as_service(unit: &str, program: &Command) -> Command {
+    let mut starter = Command::new("systemd-run");
+    starter
+        .args(["--quiet", "--collect", "--wait", "--pipe", "--unit", unit])
+        .arg(program.get_program())
+        .args(program.get_args());
+    starter
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        self.kill();
+        let is_shown_by_guest = self.log.starts_with(GUEST_LOGS);
+        if thread::panicking() && !is_shown_by_guest {
+            eprintln!("--- the daemon's log\n{}", self.read_log());
+        }
+    }
+}

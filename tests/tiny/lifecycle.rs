@@ -1,0 +1,136 @@
+//! Starting, stopping, being killed, and refusing.
+
+use std::fs;
+use std::io::{Seek as _, SeekFrom, Write as _};
+
+use serde_json::Value;
+use tests::{Daemon, Options, run, wait_for};
+
+use crate::{daemon, kernel};
+
+/// Where SQLite keeps the number that says which schema a database has (file format 1.3).
+const USER_VERSION: u64 = 60;
+
+fn options(name: &'static str) -> Options {
+    Options {
+        name,
+        ..Options::default()
+    }
+}
+
+#[test]
+fn after_a_kill_nothing_told_is_lost_and_the_rest_is_found_late() {
+    let mut daemon = Daemon::start(&options("killed"));
+    let (kept, later) = (daemon.tree().join("kept"), daemon.tree().join("later"));
+    fs::write(&kept, "before\n").unwrap();
+    let told = daemon.one(&kept);
+    daemon.kill();
+    fs::write(&kept, "meanwhile\n").unwrap();
+    fs::write(&later, "meanwhile\n").unwrap();
+    daemon.start_again();
+
+    let changes = wait_for("the late change is told", || {
+        let changes = daemon.who(&kept);
+        (changes.len() == 2)
+            .then(|| changes.clone())
+            .ok_or(format!("{changes:#?}"))
+    });
+    assert_eq!(changes[1], told);
+    is_late(&changes[0], "modify");
+    is_late(&daemon.one(&later), "create");
+    let gaps = daemon.gaps();
+    assert!(
+        gaps.iter().any(|gap| gap["reason"] == "stopped"),
+        "{gaps:#?}"
+    );
+}
+
+fn is_late(change: &Value, op: &str) {
+    assert_eq!(change["op"], op, "{change:#}");
+    assert_eq!(change["certainty"], "late", "{change:#}");
+    assert_eq!(change["actor"], Value::Null, "{change:#}");
+    let between = change["between"].as_array().expect("it has an interval");
+    assert!(between[0].as_str() < between[1].as_str(), "{change:#}");
+}
+
+#[test]
+fn asked_to_end_it_writes_everything_and_refuses_stores_that_it_cannot_read() {
+    let mut daemon = Daemon::start(&options("ended"));
+    let path = daemon.tree().join("last");
+    fs::write(&path, "the last one\n").unwrap();
+    assert_eq!(daemon.terminate(), Some(0));
+
+    let store = daemon.state().join("tracer.db");
+    let bytes = fs::read(&store).unwrap();
+    let path = path.to_str().unwrap().as_bytes();
+    let is_written = bytes.windows(path.len()).any(|window| window == path);
+    assert!(is_written, "the last change is not in the store");
+
+    let mut file = fs::File::options().write(true).open(&store).unwrap();
+    file.seek(SeekFrom::Start(USER_VERSION)).unwrap();
+    file.write_all(&1000_u32.to_be_bytes()).unwrap();
+    drop(file);
+    let newer = daemon.tracer(&["run"]);
+    assert_eq!(newer.code, Some(4), "{newer:?}");
+    assert!(newer.errors.contains("schema 1000"), "{}", newer.errors);
+
+    fs::write(&store, "this is no database, but long enough to be one".repeat(100)).unwrap();
+    let broken = daemon.tracer(&["run"]);
+    assert_eq!(broken.code, Some(4), "{broken:?}");
+    let names_it = broken.errors.contains(store.to_str().unwrap());
+    assert!(names_it, "{}", broken.errors);
+    assert!(fs::read(&store).unwrap().starts_with(b"this is no database"));
+}
+
+#[test]
+fn a_mistake_in_the_configuration_is_named_with_file_line_and_key() {
+    let daemon = Daemon::prepare(&Options {
+        settings: "[content]\nkeep_bytes = \"much\"".to_owned(),
+        ..Options::default()
+    });
+    let refused = daemon.tracer(&["run"]);
+    assert_eq!(refused.code, Some(4), "{refused:?}");
+    for part in [daemon.config().to_str().unwrap(), "line 6", "`content.keep_bytes`"] {
+        assert!(refused.errors.contains(part), "{}", refused.errors);
+    }
+    assert_eq!(refused.errors.trim_end().lines().count(), 1, "{}", refused.errors);
+}
+
+#[test]
+fn each_outcome_has_its_exit_code() {
+    let code = |arguments: &[&str]| daemon().tracer(arguments).code;
+    assert_eq!(code(&["status"]), Some(0));
+    assert_eq!(code(&["who", "/etc/was-never-there"]), Some(1));
+    assert_eq!(code(&["who", "relative"]), code(&["who", "/etc/was-never-there"]));
+    assert_eq!(code(&["whom"]), Some(2));
+    assert_eq!(code(&["log", "--since", "the day of the crow"]), Some(2));
+    let stopped = Daemon::prepare(&Options::default());
+    assert_eq!(stopped.tracer(&["status"]).code, Some(3));
+    fs::write(stopped.config(), "no = toml = at = all").unwrap();
+    assert_eq!(stopped.tracer(&["status"]).code, Some(4));
+}
+
+#[test]
+fn doctor_finds_everything_that_this_kernel_should_have() {
+    let mut doctor = daemon().command(&["doctor", "--json"]);
+    let asked = run(&mut doctor);
+    assert_eq!(asked.code, Some(0), "{asked:?}");
+    let checks: Vec<Value> = asked
+        .output
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let not_ok: Vec<&str> = checks
+        .iter()
+        .filter(|check| check["state"] != "ok")
+        .filter_map(|check| check["name"].as_str())
+        .collect();
+    let expected: &[&str] = if kernel().starts_with("5.10") {
+        &["probe sysctl"]
+    } else {
+        &[]
+    };
+    assert_eq!(not_ok, expected, "{checks:#?}");
+    let status = daemon().status();
+    assert_eq!(status["mode"], "trampolines", "{status:#}");
+}
