@@ -36,9 +36,14 @@ fn build() -> Result<(), String> {
     let target_dir = PathBuf::from(out).join("ebpf");
 
     let mut cargo = Toolchain::find()?.build(&target_dir, &arch);
-    let output = cargo.output().map_err(|error| format!("start {cargo:?}: {error}"))?;
+    let output = cargo
+        .output()
+        .map_err(|error| format!("start {cargo:?}: {error}"))?;
     if !output.status.success() {
-        return Err(format!("{cargo:?}:\n{}", String::from_utf8_lossy(&output.stderr)));
+        return Err(format!(
+            "{cargo:?}:\n{}",
+            String::from_utf8_lossy(&output.stderr)
+        ));
     }
     let object = target_dir.join(BPF_TARGET).join("release/tracer-ebpf");
     fs::metadata(&object).map_err(|error| format!("read `{}`: {error}", object.display()))?;
