@@ -15,7 +15,7 @@ pub const BLOOM_WORDS: usize = 64;
 ///
 /// A walk up the parents asks the filter at every step, and only on a hit the map of roots: with
 /// 20 roots in 4096 bits one step in 200 asks in vain.
-#[inline(always)]
+#[inline]
 pub fn bloom_bit(inode: u64) -> (usize, u64) {
     let folded = inode ^ inode >> 12 ^ inode >> 24;
     ((folded >> 6) as usize % BLOOM_WORDS, 1 << (folded & 63))
@@ -118,23 +118,23 @@ mod pod {
     //! The daemon hands these types to maps as plain bytes.
     use super::{RootKey, RootValue, Settings};
 
+    #[expect(
+        unsafe_code,
+        reason = "aya asks for the marker, and the orphan rule for this place"
+    )]
     // SAFETY: `repr(C)` without padding, which the derives of zerocopy prove.
-    #[expect(
-        unsafe_code,
-        reason = "aya asks for the marker, and the orphan rule for this place"
-    )]
     unsafe impl aya::Pod for Settings {}
-    // SAFETY: as above.
     #[expect(
         unsafe_code,
         reason = "aya asks for the marker, and the orphan rule for this place"
     )]
+    // SAFETY: as above.
     unsafe impl aya::Pod for RootKey {}
-    // SAFETY: as above.
     #[expect(
         unsafe_code,
         reason = "aya asks for the marker, and the orphan rule for this place"
     )]
+    // SAFETY: as above.
     unsafe impl aya::Pod for RootValue {}
 }
 

@@ -106,10 +106,10 @@ offsets! {
 mod pod {
     use super::Offsets;
 
-    // SAFETY: `repr(C)` without padding, which the derives of zerocopy prove.
     #[expect(
         unsafe_code,
         reason = "aya asks for the marker, and the orphan rule for this place"
     )]
+    // SAFETY: `repr(C)` without padding, which the derives of zerocopy prove.
     unsafe impl aya::Pod for Offsets {}
 }

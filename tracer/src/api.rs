@@ -22,6 +22,7 @@ mod who;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use access::group_id;
 use axum::Router;
 use axum::extract::{FromRef, Request, State};
 use axum::middleware::{self, Next};
@@ -29,15 +30,13 @@ use axum::response::Response;
 use axum::routing::get;
 use change::Change;
 use change::wire::StatusBody;
+pub use error::Error;
+pub use listen::{BindError, bind};
 use tokio::net::UnixListener;
 use tokio::sync::{broadcast, watch};
 
 use crate::answers::Answers;
 use crate::store;
-
-pub use access::group_id;
-pub use error::Error;
-pub use listen::{BindError, bind};
 
 /// How long requests may take to end once the daemon stops.
 const LAST_REQUESTS: Duration = Duration::from_secs(5);

@@ -20,7 +20,7 @@ use crate::observed::{Action, FileEvent, Name, Who};
 /// A change is finished when nothing more happened to the file for so long.
 pub const QUIET: Duration = Duration::from_secs(1);
 /// A file with the name of a temporary one waits so long for being renamed to its true name.
-pub const TEMPORARY: Duration = Duration::from_secs(300);
+pub const TEMPORARY: Duration = Duration::from_mins(5);
 /// How many changes may be in the making before the oldest are finished early.
 const MAX_PENDING: usize = 20_000;
 
@@ -83,9 +83,9 @@ impl Assembler {
                     replaced: replaced.is_some(),
                 };
                 if exchanged {
-                    self.exchange(path, moved, &seen)
+                    self.exchange(path, moved, &seen);
                 } else {
-                    self.rename(path, moved, &seen)
+                    self.rename(path, moved, &seen);
                 }
             }
         }

@@ -23,15 +23,14 @@ use std::path::PathBuf;
 use change::Timestamp;
 use clap::error::ErrorKind;
 use clap::{Args, Parser, Subcommand};
+pub use error::{Error, Exit};
 use jiff::Zoned;
+pub use reference::reference;
 
 use crate::client::Client;
 use crate::config::{Config, Loaded, Overrides, Sources};
 use crate::output::{Color, Output, complain};
 use crate::when;
-
-pub use error::{Error, Exit};
-pub use reference::reference;
 
 /// Watch changes on this host as they happen, and answer who changed what, when and how
 ///

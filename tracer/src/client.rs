@@ -9,6 +9,8 @@ use std::time::Duration;
 
 use change::Subject;
 use change::wire::Problem;
+pub use events::Event;
+pub(crate) use events::Events;
 use http_body_util::{BodyExt as _, Empty};
 use hyper::body::{Bytes, Incoming};
 use hyper::header::{ACCEPT, CONTENT_TYPE, HOST};
@@ -18,9 +20,6 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
 use serde::de::DeserializeOwned;
 use tokio::net::UnixStream;
 use tokio::runtime::{self, Runtime};
-
-pub use events::Event;
-pub(crate) use events::Events;
 
 /// How long the daemon may think before it is given up.
 const PATIENCE: Duration = Duration::from_mins(1);

@@ -1,21 +1,22 @@
 //! What a finished action did: the file's states before and after it, and so the change that it
 //! was. Reads files and known facts; folding operations is done before, in `assemble`.
 
-use std::collections::HashMap;
+mod ledger;
+mod op;
+
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
 use std::sync::Arc;
 
-use change::{
-    Actor, Certainty, Change, ContentState, FactValue, FileState, FileType, Note, Op, RenamedFrom,
-    Subject, Text, Timestamp,
-};
+use change::{Actor, ContentState, FileState, FileType, Gap, Note, Op, Text, Timestamp};
 
+pub(crate) use self::ledger::from_stored;
+use self::ledger::{Draft, Known, Ledger};
 use crate::assemble::{Assembled, Came};
-use crate::capture::{Capture, Captured, Found, Identity};
+use crate::capture::{Capture, Captured, Found};
 use crate::observed::Inode;
 use crate::reconcile::{Difference, DifferenceKind};
-use crate::store::{self, Batch, Content, Fact, FileIdentity, Reader};
+use crate::store::{self, Batch, Reader};
 use crate::trees::Trees;
 
 /// How many files that came along in a directory become changes; the rest is left to reconciling.
@@ -32,28 +33,28 @@ pub struct Host {
 
 /// Turns finished actions into changes, facts and contents.
 pub struct Conclude {
-    host: Host,
-    trees: Arc<Trees>,
     capture: Arc<Capture>,
-    known: Reader,
-    /// Facts of this batch, which the store does not have yet.
-    fresh: HashMap<Text, Option<(FileState, Identity)>>,
-    batch: Batch,
+    trees: Arc<Trees>,
+    ledger: Ledger,
     new_directories: Vec<Text>,
 }
 
+/// What a rename did to names.
+struct Moved {
+    from: Text,
+    into_watched: bool,
+    replaced: bool,
+}
+
 impl Conclude {
-    /// Concludes against the facts that `known` reads.
-    pub fn new(host: Host, trees: Arc<Trees>, capture: Arc<Capture>, known: Reader) -> Self {
-        let (fresh, batch, new_directories) = (HashMap::new(), Batch::default(), Vec::new());
+    /// Concludes against the facts that `stored` reads.
+    pub fn new(host: Host, trees: Arc<Trees>, capture: Arc<Capture>, stored: Reader) -> Self {
+        let ledger = Ledger::new(host, Arc::clone(&trees), stored);
         Self {
-            host,
-            trees,
             capture,
-            known,
-            fresh,
-            batch,
-            new_directories,
+            trees,
+            ledger,
+            new_directories: Vec::new(),
         }
     }
 
@@ -65,18 +66,17 @@ impl Conclude {
     /// What was concluded since the last call, to be written in one transaction before more is
     /// concluded.
     pub fn take_batch(&mut self) -> Batch {
-        self.fresh.clear();
-        std::mem::take(&mut self.batch)
+        self.ledger.take_batch()
     }
 
-    /// How many changes and facts wait to be written.
-    pub fn pending_len(&self) -> usize {
-        self.batch.changes.len() + self.batch.facts.len() + self.batch.gaps.len()
+    /// How many changes, facts and gaps wait to be written.
+    pub fn waiting(&self) -> usize {
+        self.ledger.len()
     }
 
     /// Takes in a gap, to be written with the changes.
-    pub fn push_gap(&mut self, gap: change::Gap) {
-        self.batch.gaps.push(gap);
+    pub fn push_gap(&mut self, gap: Gap) {
+        self.ledger.push_gap(gap);
     }
 
     /// Directories that appeared since the last call: patterns may come to more trees in them.
@@ -101,71 +101,68 @@ impl Conclude {
             inode,
             captured,
         } = assembled;
-        let before = self.known_state(&path)?;
+        let before = self.ledger.known(&path)?;
         let mut draft = Draft {
             time,
+            path,
+            op: Op::Modify,
+            from: None,
+            before: before.as_ref().map(|known| known.state.clone()),
+            after: None,
             operations,
-            actor,
             notes: Vec::new(),
+            actor,
         };
         if shared {
             draft.notes.push(Note::SharedDescription);
         }
-        if deleted {
-            return self.conclude_deleted(path, before, draft);
-        }
-        if let Came::Renamed {
-            from,
-            into_watched,
-            replaced,
-        } = came
-        {
-            return self.conclude_renamed(
-                Renamed {
-                    path,
+        match came {
+            _ if deleted => self.deleted(draft),
+            Came::Renamed {
+                from,
+                into_watched,
+                replaced,
+            } => {
+                let moved = Moved {
                     from,
                     into_watched,
                     replaced,
-                    before,
-                },
-                draft,
-            );
-        }
-        let captured = captured.unwrap_or_else(|| self.capture.read(&path, inode.as_ref()));
-        let found = match captured {
-            Captured::Found(found) => *found,
-            Captured::Absent => return self.conclude_vanished(path, came, before, inode, draft),
-            Captured::Unreadable(error) => {
-                tracing::warn!("read `{path}`: {error}");
-                return Ok(());
+                };
+                return self.renamed(draft, moved);
             }
-        };
-        self.conclude_present(path, came, before, found, draft)
-    }
-
-    fn conclude_deleted(
-        &mut self,
-        path: Text,
-        before: Option<Known>,
-        draft: Draft,
-    ) -> Result<(), store::Error> {
-        self.push_fact(path.clone(), None, draft.time);
-        let before = before.map(|known| known.state);
-        self.push(path, Op::Delete, (before, None), None, draft);
+            came => {
+                let path = &draft.path;
+                let captured = captured.unwrap_or_else(|| self.capture.read(path, inode.as_ref()));
+                match captured {
+                    Captured::Found(found) => self.present(draft, &came, before.as_ref(), *found),
+                    Captured::Absent => self.vanished(draft, &came, inode),
+                    Captured::Unreadable(error) => tracing::warn!("read `{path}`: {error}"),
+                }
+            }
+        }
         Ok(())
     }
 
+    fn deleted(&mut self, draft: Draft) {
+        let (path, time) = (draft.path.clone(), draft.time);
+        self.ledger.set(path, None, time);
+        self.ledger.tell(Draft {
+            op: Op::Delete,
+            ..draft
+        });
+    }
+
     /// The file was changed, and is gone before it could be read.
-    fn conclude_vanished(
-        &mut self,
-        path: Text,
-        came: Came,
-        before: Option<Known>,
-        inode: Option<Inode>,
-        mut draft: Draft,
-    ) -> Result<(), store::Error> {
+    fn vanished(&mut self, mut draft: Draft, came: &Came, inode: Option<Inode>) {
         // An open that was to create it may have failed: only what the kernel saw is told.
-        let Some(inode) = inode else { return Ok(()) };
+        let Some(inode) = inode else { return };
+        draft.op = match came {
+            Came::Existed | Came::Replaced if draft.before.is_some() => Op::Modify,
+            Came::Existed => return,
+            Came::Symlinked => Op::Symlink,
+            Came::Linked(_) => Op::Link,
+            Came::Created | Came::Replaced | Came::Renamed { .. } => Op::Create,
+        };
         draft.notes.push(Note::MovedOn);
         let state = FileState {
             size: inode.size,
@@ -177,140 +174,126 @@ impl Conclude {
             inode: inode.number,
             ..FileState::default()
         };
-        let op = match came {
-            Came::Existed | Came::Replaced if before.is_some() => Op::Modify,
-            Came::Existed => return Ok(()),
-            Came::Symlinked => Op::Symlink,
-            Came::Linked(_) => Op::Link,
-            Came::Created | Came::Replaced | Came::Renamed { .. } => Op::Create,
+        let known = Known {
+            state: state.clone(),
+            identity: crate::capture::Identity::default(),
         };
-        let before = before.map(|known| known.state);
-        self.push_fact(
-            path.clone(),
-            Some((state.clone(), Identity::default())),
-            draft.time,
-        );
-        self.push(path, op, (before, Some(state)), None, draft);
-        Ok(())
+        self.ledger.set(draft.path.clone(), Some(known), draft.time);
+        draft.after = Some(state);
+        self.ledger.tell(draft);
     }
 
-    fn conclude_present(
-        &mut self,
-        path: Text,
-        came: Came,
-        before: Option<Known>,
-        found: Found,
-        mut draft: Draft,
-    ) -> Result<(), store::Error> {
+    fn present(&mut self, mut draft: Draft, came: &Came, before: Option<&Known>, found: Found) {
         let Found {
             state,
             bytes,
             moved_on,
             identity,
         } = found;
-        let from = match &came {
-            Came::Linked(Some(existing)) => Some(existing.clone()),
-            _ => None,
+        let Some(op) = op::between(came, before, &state, identity) else {
+            return;
         };
-        let Some(op) = op(&came, before.as_ref(), &state, identity) else {
-            return Ok(());
-        };
-        if let Some(known) = &before {
-            if op == Op::Modify && known.state.inode != 0 && known.state.inode != state.inode {
-                draft.notes.push(Note::Replaced);
-            }
-            if op == Op::Modify && known.state.hash.is_some() && known.state.hash == state.hash {
-                draft.notes.push(Note::SameContent);
-            }
+        draft.op = op;
+        if let (Op::Modify, Some(Known { state: old, .. })) = (op, before) {
+            let replaced = old.inode != 0 && old.inode != state.inode;
+            draft.notes.extend(replaced.then_some(Note::Replaced));
+            let same = old.hash.is_some() && old.hash == state.hash;
+            draft.notes.extend(same.then_some(Note::SameContent));
         }
-        if moved_on {
-            draft.notes.push(Note::MovedOn);
+        draft.notes.extend(moved_on.then_some(Note::MovedOn));
+        if let Came::Linked(existing) = came {
+            draft.from.clone_from(existing);
         }
-        self.keep(&state, bytes);
-        self.push_fact(path.clone(), Some((state.clone(), identity)), draft.time);
-        let is_new_directory = before.is_none() && state.file_type == FileType::Directory;
-        let before = before.map(|known| known.state);
-        if is_new_directory {
-            self.new_directories.push(path.clone());
+        if before.is_none() && state.file_type == FileType::Directory {
+            self.new_directories.push(draft.path.clone());
         }
-        self.push(path, op, (before, Some(state)), from, draft);
-        Ok(())
+        self.ledger.keep(&state, bytes);
+        draft.after = Some(state.clone());
+        let known = Known { state, identity };
+        self.ledger.set(draft.path.clone(), Some(known), draft.time);
+        self.ledger.tell(draft);
     }
 
-    fn conclude_renamed(&mut self, renamed: Renamed, mut draft: Draft) -> Result<(), store::Error> {
-        let Renamed {
-            path,
+    fn renamed(&mut self, mut draft: Draft, moved: Moved) -> Result<(), store::Error> {
+        let Moved {
             from,
             into_watched,
             replaced,
-            before,
-        } = renamed;
-        let moved = self.known_state(&from)?;
-        self.push_fact(from.clone(), None, draft.time);
-        let old = if replaced { before } else { None }.or_else(|| moved.clone());
-        let mut after = moved.map(|known| known.state);
-        if into_watched {
-            match self.capture.read(&path, None) {
-                Captured::Found(found) => {
-                    let Found {
-                        state,
-                        bytes,
-                        identity,
-                        ..
-                    } = *found;
-                    self.keep(&state, bytes);
-                    self.push_fact(path.clone(), Some((state.clone(), identity)), draft.time);
-                    after = Some(state);
-                }
-                Captured::Absent | Captured::Unreadable(_) => draft.notes.push(Note::MovedOn),
-            }
+        } = moved;
+        let source = self.ledger.known(&from)?.map(|known| known.state);
+        self.ledger.set(from.clone(), None, draft.time);
+        if !replaced || draft.before.is_none() {
+            draft.before.clone_from(&source);
         }
-        self.move_below(&from, into_watched.then_some(&path), draft.time)?;
-        let before = old.map(|known| known.state);
-        let brought = after
-            .as_ref()
-            .is_some_and(|state| state.file_type == FileType::Directory);
-        let unseen = brought && !self.trees.contains(&from);
-        let by = draft.actor.clone();
-        let time = draft.time;
-        self.push(path.clone(), Op::Rename, (before, after), Some(from), draft);
-        if unseen {
-            self.conclude_brought(&path, time, by.as_ref());
+        draft.after = source;
+        if into_watched {
+            self.read_renamed(&mut draft);
+        }
+        self.move_below(&from, into_watched.then_some(&draft.path), draft.time)?;
+        let is_directory = |state: &FileState| state.file_type == FileType::Directory;
+        let brought = into_watched
+            && draft.after.as_ref().is_some_and(is_directory)
+            && !self.trees.contains(&from);
+        let (path, time, actor) = (draft.path.clone(), draft.time, draft.actor.clone());
+        self.ledger.tell(Draft {
+            op: Op::Rename,
+            from: Some(from),
+            ..draft
+        });
+        if brought {
+            self.brought(&path, time, actor.as_ref());
         }
         Ok(())
     }
 
+    /// Puts in what the file is under its new name.
+    fn read_renamed(&mut self, draft: &mut Draft) {
+        let Some(found) = self.capture.read(&draft.path, None).into_found() else {
+            draft.notes.push(Note::MovedOn);
+            return;
+        };
+        let Found {
+            state,
+            bytes,
+            identity,
+            moved_on: _,
+        } = found;
+        self.ledger.keep(&state, bytes);
+        draft.after = Some(state.clone());
+        let known = Known { state, identity };
+        self.ledger.set(draft.path.clone(), Some(known), draft.time);
+    }
+
     /// What came along in a directory that was moved in from outside is new, by the same hand.
-    fn conclude_brought(&mut self, directory: &Text, time: Timestamp, by: Option<&Arc<Actor>>) {
+    fn brought(&mut self, directory: &Text, time: Timestamp, actor: Option<&Arc<Actor>>) {
         let mut open = vec![directory.clone()];
         let mut left = MAX_BROUGHT;
         while let Some(directory) = open.pop() {
-            let names = std::fs::read_dir(OsStr::from_bytes(directory.as_bytes()));
-            for name in names.into_iter().flatten().flatten().take(left) {
+            let entries = std::fs::read_dir(OsStr::from_bytes(directory.as_bytes()));
+            for entry in entries.into_iter().flatten().flatten().take(left) {
                 left -= 1;
-                let path = Text::from(name.path().as_os_str().as_bytes());
-                let Some(found) = self.capture.read(&path, None).into_found() else {
-                    continue;
-                };
-                let Found {
-                    state,
-                    bytes,
-                    identity,
-                    ..
-                } = found;
-                if state.file_type == FileType::Directory {
-                    open.push(path.clone());
-                }
-                self.keep(&state, bytes);
-                self.push_fact(path.clone(), Some((state.clone(), identity)), time);
-                let draft = Draft {
-                    time,
-                    operations: 1,
-                    actor: by.cloned(),
-                    notes: Vec::new(),
-                };
-                self.push(path, Op::Create, (None, Some(state)), None, draft);
+                let path = Text::from(entry.path().as_os_str().as_bytes());
+                let is_directory = entry.file_type().is_ok_and(|kind| kind.is_dir());
+                open.extend(is_directory.then(|| path.clone()));
+                self.brought_one(path, time, actor);
             }
+        }
+    }
+
+    fn brought_one(&mut self, path: Text, time: Timestamp, actor: Option<&Arc<Actor>>) {
+        if let Some(found) = self.capture.read(&path, None).into_found() {
+            let draft = Draft {
+                time,
+                path,
+                op: Op::Create,
+                from: None,
+                before: None,
+                after: None,
+                operations: 1,
+                notes: Vec::new(),
+                actor: actor.cloned(),
+            };
+            self.present(draft, &Came::Created, None, found);
         }
     }
 
@@ -321,33 +304,24 @@ impl Conclude {
         to: Option<&Text>,
         time: Timestamp,
     ) -> Result<(), store::Error> {
-        let mut below = Vec::new();
-        self.known
-            .facts_under(from.as_bytes(), &mut |fact| below.push(fact))?;
-        for fact in below.into_iter().filter(|fact| fact.subject.key != *from) {
-            let rest = fact
-                .subject
-                .key
-                .as_bytes()
-                .get(from.as_bytes().len()..)
-                .unwrap_or_default();
-            if let (Some(to), Some(FactValue::File(state))) = (to, &fact.value) {
-                let path = Text::from([to.as_bytes(), rest].concat());
-                let identity = fact.identity.map(from_stored).unwrap_or_default();
-                self.push_fact(path, Some((state.clone(), identity)), time);
+        for (path, known) in self.ledger.stored_below(from)? {
+            let rest = path.as_bytes().get(from.as_bytes().len()..);
+            if let (Some(to), Some(rest)) = (to, rest) {
+                let moved = Text::from([to.as_bytes(), rest].concat());
+                self.ledger.set(moved, Some(known), time);
             }
-            self.push_fact(fact.subject.key, None, time);
+            self.ledger.set(path, None, time);
         }
         Ok(())
     }
 
     /// A change that was found by comparing: nobody saw it happen.
-    pub fn conclude_late(
+    pub fn late(
         &mut self,
         difference: Difference,
         now: Timestamp,
         between: [Timestamp; 2],
-    ) {
+    ) -> Result<(), store::Error> {
         let Difference {
             path,
             kind,
@@ -355,49 +329,77 @@ impl Conclude {
             found,
             contested: _,
         } = difference;
-        let found_identity = found.as_ref().map(|found| found.identity);
-        let known = self
-            .known_state(&path)
-            .ok()
-            .flatten()
-            .map(|known| known.identity);
-        let is_told_already = known == found_identity && kind != DifferenceKind::Same;
-        if is_told_already || (kind == DifferenceKind::New && known.is_some()) {
-            return;
+        let known = self.ledger.known(&path)?.map(|known| known.identity);
+        let told_exactly = match kind {
+            DifferenceKind::Same => false,
+            DifferenceKind::New => known.is_some(),
+            DifferenceKind::Changed | DifferenceKind::Gone => {
+                known == found.as_ref().map(|found| found.identity)
+            }
+        };
+        if told_exactly {
+            return Ok(());
         }
-        let after = found.map(|found| {
-            self.keep(&found.state, found.bytes);
-            (found.state, found.identity)
-        });
-        self.push_fact(path.clone(), after.clone(), now);
-        let after = after.map(|(state, _)| state);
+        let after = found.map(|found| self.take_in(path.clone(), found, now));
+        if after.is_none() {
+            self.ledger.set(path.clone(), None, now);
+        }
         let op = match (kind, &before, &after) {
-            (DifferenceKind::Same, ..) => return,
+            (DifferenceKind::Same, ..) => return Ok(()),
             (DifferenceKind::New, ..) => Op::Create,
             (DifferenceKind::Gone, ..) => Op::Delete,
-            (DifferenceKind::Changed, Some(before), Some(after)) => difference_op(before, after),
+            (DifferenceKind::Changed, Some(before), Some(after)) => {
+                op::of_difference(before, after)
+            }
             (DifferenceKind::Changed, ..) => Op::Modify,
         };
         let draft = Draft {
             time: now,
+            path,
+            op,
+            from: None,
+            before,
+            after,
             operations: 1,
-            actor: None,
             notes: Vec::new(),
+            actor: None,
         };
-        let mut change = self.change(path, op, (before, after), None, draft);
-        change.certainty = Certainty::Late;
-        change.between = Some(between);
-        self.batch.changes.push(change);
+        self.ledger.tell_late(draft, between);
+        Ok(())
     }
 
     /// Takes in the state of a file as it was when watching began.
-    pub fn baseline(&mut self, path: Text, found: Found, now: Timestamp) {
-        self.keep(&found.state, found.bytes);
-        self.push_fact(path, Some((found.state, found.identity)), now);
+    pub fn baseline(
+        &mut self,
+        path: Text,
+        found: Found,
+        now: Timestamp,
+    ) -> Result<(), store::Error> {
+        if self.ledger.known(&path)?.is_none() {
+            self.take_in(path, found, now);
+        }
+        Ok(())
+    }
+
+    /// Makes what was found the fact, and gives it back.
+    fn take_in(&mut self, path: Text, found: Found, now: Timestamp) -> FileState {
+        let Found {
+            state,
+            bytes,
+            identity,
+            moved_on: _,
+        } = found;
+        self.ledger.keep(&state, bytes);
+        let known = Known {
+            state: state.clone(),
+            identity,
+        };
+        self.ledger.set(path, Some(known), now);
+        state
     }
 
     /// A sysctl was written.
-    pub fn conclude_sysctl(
+    pub fn sysctl(
         &mut self,
         name: &str,
         values: (String, String),
@@ -405,221 +407,17 @@ impl Conclude {
         actor: Option<Arc<Actor>>,
     ) {
         let (before, after) = values;
-        let subject = Subject {
-            kind: change::Kind::Sysctl,
-            key: name.into(),
-        };
-        let value = |value| Some(FactValue::Setting { value });
         let draft = Draft {
             time,
+            path: name.into(),
+            op: Op::Set,
+            from: None,
+            before: None,
+            after: None,
             operations: 1,
-            actor,
             notes: Vec::new(),
-        };
-        let mut change = self.change(name.into(), Op::Set, (None, None), None, draft);
-        (change.subject, change.before, change.after) =
-            (subject.clone(), value(before), value(after.clone()));
-        self.batch.changes.push(change);
-        let fact = Fact {
-            subject,
-            value: value(after),
-            identity: None,
-            time,
-        };
-        self.batch.facts.push(fact);
-    }
-
-    fn known_state(&self, path: &Text) -> Result<Option<Known>, store::Error> {
-        if let Some(fresh) = self.fresh.get(path) {
-            return Ok(fresh
-                .clone()
-                .map(|(state, identity)| Known { state, identity }));
-        }
-        let fact = self.known.fact(&Subject::file(path.clone()))?;
-        Ok(fact.and_then(|fact| match fact.value {
-            Some(FactValue::File(state)) => Some(Known {
-                state,
-                identity: fact.identity.map(from_stored).unwrap_or_default(),
-            }),
-            _ => None,
-        }))
-    }
-
-    fn keep(&mut self, state: &FileState, bytes: Option<Vec<u8>>) {
-        let hash = state.hash.as_deref().and_then(store::parse_content_name);
-        if let (Some(hash), Some(bytes)) = (hash, bytes) {
-            self.batch.contents.push(Content { hash, bytes });
-        }
-    }
-
-    fn push_fact(&mut self, path: Text, value: Option<(FileState, Identity)>, time: Timestamp) {
-        if !self.trees.contains(&path) && value.is_some() {
-            return;
-        }
-        self.batch.facts.push(Fact {
-            subject: Subject::file(path.clone()),
-            value: value
-                .as_ref()
-                .map(|(state, _)| FactValue::File(state.clone())),
-            identity: value.as_ref().map(|(_, identity)| to_stored(*identity)),
-            time,
-        });
-        self.fresh.insert(path, value);
-    }
-
-    fn push(
-        &mut self,
-        path: Text,
-        op: Op,
-        states: (Option<FileState>, Option<FileState>),
-        from: Option<Text>,
-        draft: Draft,
-    ) {
-        let watched = |path: &Text| self.trees.contains(path);
-        if watched(&path) || from.as_ref().is_some_and(watched) {
-            let change = self.change(path, op, states, from, draft);
-            self.batch.changes.push(change);
-        }
-    }
-
-    fn change(
-        &self,
-        path: Text,
-        op: Op,
-        states: (Option<FileState>, Option<FileState>),
-        from: Option<Text>,
-        draft: Draft,
-    ) -> Change {
-        let Draft {
-            time,
-            operations,
             actor,
-            notes,
-        } = draft;
-        let (before, after) = states;
-        Change {
-            host: self.host.id.clone(),
-            hostname: self.host.name.clone(),
-            seq: 0,
-            time,
-            subject: Subject::file(path),
-            op,
-            from: from.map(RenamedFrom),
-            before: before.map(FactValue::File),
-            after: after.map(FactValue::File),
-            certainty: Certainty::Exact,
-            between: None,
-            run: None,
-            operations,
-            notes,
-            actor: actor.map(Arc::unwrap_or_clone),
-        }
-    }
-}
-
-/// What is the same for all outcomes of one action.
-struct Draft {
-    time: Timestamp,
-    operations: u64,
-    actor: Option<Arc<Actor>>,
-    notes: Vec<Note>,
-}
-
-struct Renamed {
-    path: Text,
-    from: Text,
-    into_watched: bool,
-    replaced: bool,
-    before: Option<Known>,
-}
-
-/// What is believed of a file.
-#[derive(Clone)]
-struct Known {
-    state: FileState,
-    identity: Identity,
-}
-
-/// The op that led from what was known to what is there; none where nothing happened.
-fn op(came: &Came, before: Option<&Known>, after: &FileState, identity: Identity) -> Option<Op> {
-    let Some(before) = before else {
-        return Some(match came {
-            Came::Symlinked => Op::Symlink,
-            Came::Linked(_) => Op::Link,
-            // It was there, and what it was is not known: watching had only just begun.
-            Came::Existed | Came::Replaced => Op::Modify,
-            _ if after.file_type == FileType::Symlink => Op::Symlink,
-            _ => Op::Create,
-        });
-    };
-    let Known {
-        state,
-        identity: before_identity,
-    } = before;
-    let same_file = *before_identity == identity;
-    let is_untouched = same_file && state.hash == after.hash && state.xattrs == after.xattrs;
-    if is_untouched
-        && (state.mode.as_str(), state.uid, state.gid) == (&after.mode, after.uid, after.gid)
-    {
-        return None;
-    }
-    let op = difference_op(state, after);
-    let rewritten = before_identity.mtime_ns != identity.mtime_ns || state.inode != after.inode;
-    // Nothing that we keep differs, and the content was not even written: only times were set, or
-    // the file got another name.
-    let only_times = op == Op::Modify && is_alike(state, after) && !rewritten;
-    (!only_times).then_some(op)
-}
-
-fn is_alike(before: &FileState, after: &FileState) -> bool {
-    before.hash.is_some() && before.hash == after.hash
-        || (before.file_type != FileType::Regular
-            && before.file_type == after.file_type
-            && before.target == after.target)
-}
-
-/// The op that tells best how two states differ.
-fn difference_op(before: &FileState, after: &FileState) -> Op {
-    let same_content = is_alike(before, after);
-    if !same_content || before.file_type != after.file_type {
-        Op::Modify
-    } else if before.mode != after.mode {
-        Op::Mode
-    } else if (before.uid, before.gid) != (after.uid, after.gid) {
-        Op::Owner
-    } else if before.xattrs != after.xattrs {
-        Op::Xattr
-    } else {
-        Op::Modify
-    }
-}
-
-fn from_stored(stored: FileIdentity) -> Identity {
-    let FileIdentity {
-        dev,
-        inode,
-        ctime_ns,
-        mtime_ns,
-    } = stored;
-    Identity {
-        dev,
-        inode,
-        ctime_ns,
-        mtime_ns,
-    }
-}
-
-fn to_stored(identity: Identity) -> FileIdentity {
-    let Identity {
-        dev,
-        inode,
-        ctime_ns,
-        mtime_ns,
-    } = identity;
-    FileIdentity {
-        dev,
-        inode,
-        ctime_ns,
-        mtime_ns,
+        };
+        self.ledger.tell_sysctl(draft, before, after);
     }
 }

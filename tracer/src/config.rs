@@ -7,10 +7,9 @@ mod validate;
 
 use std::path::PathBuf;
 
-use serde::{Deserialize, Serialize};
-
 pub use load::{Error, Loaded, Overrides, Sources};
 pub use reference::{effective, reference};
+use serde::{Deserialize, Serialize};
 pub(crate) use validate::glob;
 
 /// Says how a tracer behaves.

@@ -53,11 +53,11 @@ struct Records {
 const QUEUE: usize = 64;
 
 /// Runs the daemon until it is told to end by `SIGTERM` or `SIGINT`.
-pub fn run(config: Config) -> anyhow::Result<()> {
+pub fn run(config: &Config) -> anyhow::Result<()> {
     if !rustix::process::geteuid().is_root() {
         bail!("tracing needs root: start it with `sudo tracer run`");
     }
-    let started = start::start(&config)?;
+    let started = start::start(config)?;
     let shared = Arc::clone(&started.shared);
     let listener_runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
@@ -92,7 +92,7 @@ pub fn run(config: Config) -> anyhow::Result<()> {
     }
     let ended = work
         .join()
-        .map_err(|_| anyhow::anyhow!("the pipeline panicked"))?;
+        .map_err(|_panic| anyhow::anyhow!("the pipeline panicked"))?;
     listener_runtime.shutdown_background();
     drop(std::fs::remove_file(&config.socket));
     ended
@@ -108,10 +108,10 @@ fn spawn_pipeline(
         pipeline.run(&queue).inspect_err(|error| {
             tracing::error!("the pipeline ends: {error:#}");
             // Without it nothing is recorded any more: end, and let the service manager start anew.
-            drop(rustix::process::kill_process(
-                rustix::process::getpid(),
-                rustix::process::Signal::TERM,
-            ));
+            let (own, term) = (rustix::process::getpid(), rustix::process::Signal::TERM);
+            if let Err(error) = rustix::process::kill_process(own, term) {
+                tracing::error!("end the daemon: {error}");
+            }
         })
     };
     thread::Builder::new()

@@ -20,16 +20,15 @@ mod status;
 use std::env;
 use std::io::{self, IsTerminal as _, Write as _};
 
-use jiff::Zoned;
-use serde::Serialize;
-
 pub use blame::blame;
 pub use change::{change_in_full, nothing_known, who};
 pub use diff::diff;
 pub use escape::{argument, escape_lines, escape_text};
 pub use gap::gap_line;
+use jiff::Zoned;
 pub use log::log_line;
 pub use names::Names;
+use serde::Serialize;
 pub use session::{recap, session_line};
 pub use status::{checks, status};
 
@@ -166,7 +165,8 @@ pub fn complain(text: &str) {
     ));
 }
 
-/// The rules that most tools follow: the flag, then `NO_COLOR`, `CLICOLOR_FORCE`, `CLICOLOR`, `TERM`.
+/// The rules that most tools follow: the flag, then `NO_COLOR`, `CLICOLOR_FORCE`, `CLICOLOR`,
+/// `TERM`.
 fn wants_color(color: Color, terminal: bool, variable: &dyn Fn(&str) -> Option<String>) -> bool {
     let is_set = |name| variable(name).is_some_and(|value| !value.is_empty() && value != "0");
     match color {

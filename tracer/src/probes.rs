@@ -119,13 +119,7 @@ impl Probes {
             about_files,
             attachments,
         } = planned;
-        let result = attachments.and_then(|attachments| {
-            attachments.iter().try_for_each(|attachment| {
-                attach(&mut self.ebpf, *attachment, kernel).map_err(|error| {
-                    format!("attach to `{}`: {}", attachment.target, chain(&error))
-                })
-            })
-        });
+        let result = attachments.and_then(|all| attach_all(&mut self.ebpf, &all, kernel));
         let (state, detail) = match result {
             Ok(()) => {
                 self.attached.push(name);
@@ -265,6 +259,14 @@ impl Probes {
             check.detail = detail;
         }
     }
+}
+
+fn attach_all(ebpf: &mut Ebpf, all: &[Attachment], kernel: &aya::Btf) -> Result<(), String> {
+    for attachment in all {
+        attach(ebpf, *attachment, kernel)
+            .map_err(|error| format!("attach to `{}`: {}", attachment.target, chain(&error)))?;
+    }
+    Ok(())
 }
 
 fn attach(ebpf: &mut Ebpf, attachment: Attachment, kernel: &aya::Btf) -> Result<(), ProgramError> {

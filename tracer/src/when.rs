@@ -9,7 +9,6 @@ use change::Timestamp;
 use jiff::civil::{Date, DateTime, Time, Weekday};
 use jiff::tz::TimeZone;
 use jiff::{Span, ToSpan as _, Zoned};
-
 pub use show::{ago, at, interval, local, moment};
 
 /// Says why a text is no time.

@@ -12,8 +12,8 @@ use axum::http::HeaderMap;
 use axum::response::sse::{Event, KeepAlive, Sse};
 use change::{Change, ChangeQuery};
 use futures_util::{Stream, StreamExt as _, stream};
-use tokio::sync::broadcast::{self, error::RecvError};
-use tokio::sync::watch;
+use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::{broadcast, watch};
 
 use super::filter::Filter;
 use super::params::Params;

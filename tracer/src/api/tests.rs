@@ -2,134 +2,57 @@
 
 use std::io::{Read as _, Write as _};
 use std::os::unix::net::UnixStream;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use change::wire::{
-    BlameBody, BlameLine, ChangeWithDiff, Counters, DiffBody, Page, Problem, RecapBody,
-    SessionBody, StatusBody, WhoBody,
+    BlameBody, ChangeWithDiff, Counters, DiffBody, Page, Problem, RecapBody, SessionBody,
+    StatusBody, WhoBody,
 };
-use change::{
-    Actor, Certainty, Change, Gap, GapReason, Op, Process, Session, SessionKind, Subject,
-    Timestamp, User,
-};
+use change::{Change, Gap, GapReason, Op, Subject};
 use serde::de::DeserializeOwned;
 use tokio::sync::{broadcast, oneshot};
 use tokio::task::JoinHandle;
 
 use super::{ApiState, bind, serve};
-use crate::answers::{Answers, Fixture};
+use crate::answers::Answers;
 use crate::client::{self, Request};
+use crate::store::example::{Example, alice, create, edit, gap, session, time};
+use crate::store::{Batch, content_name};
 
-const CONTENT: &str = "b3:0000000000000000000000000000000000000000000000000000000000000001";
-
+/// Alice does something to a file, in her session 41.
 pub(super) fn change(seq: u64, path: &[u8], op: Op) -> Change {
     Change {
-        host: "5f3c".to_owned(),
-        hostname: "web-1".to_owned(),
         seq,
-        time: Timestamp::from_parts(1_795_269_731 + i64::try_from(seq).unwrap(), 0),
-        subject: Subject::file(path),
         op,
-        from: None,
-        before: None,
-        after: None,
-        certainty: Certainty::Exact,
-        between: None,
-        run: None,
-        operations: 1,
-        notes: Vec::new(),
-        actor: Some(Actor {
-            user: User {
-                uid: 0,
-                name: Some("root".to_owned()),
-            },
-            login_user: Some(User {
-                uid: 1000,
-                name: Some("alice".to_owned()),
-            }),
-            process: Process {
-                pid: 7,
-                start: Timestamp::default(),
-                exe: Some("/usr/bin/vim".to_owned()),
-                argv: vec!["vim".to_owned()],
-                argv_truncated: false,
-                cwd: None,
-            },
-            ancestry: Vec::new(),
-            session: Some(session()),
-            unit: None,
-            container: None,
-        }),
+        subject: Subject::file(path),
+        ..edit(
+            "/",
+            ["one\n", "two\n"],
+            i64::try_from(seq).unwrap(),
+            Some(alice(41)),
+        )
     }
 }
 
-fn session() -> Session {
-    Session {
-        id: 41,
-        kind: SessionKind::Ssh,
-        tty: None,
-        remote: None,
-    }
-}
-
-/// What the answers are made from; the one place that knows how answers are laid down.
-fn answers(changes: &[Change]) -> Answers {
-    let answers = Answers::default();
-    {
-        let mut fixture = answers.0.lock().unwrap();
-        let with_diff = |change: &Change| ChangeWithDiff {
-            change: change.clone(),
-            diff: None,
-        };
-        let user = Some(User {
-            uid: 1000,
-            name: Some("alice".to_owned()),
-        });
-        let session = SessionBody {
-            session: session(),
-            user,
-            start: Timestamp::default(),
-            end: None,
-            changes: 1,
-        };
-        let line = BlameLine {
-            line: 1,
-            text: "x".to_owned(),
-            seq: None,
-            time: None,
-            user: None,
-        };
-        *fixture = Fixture {
-            changes: changes.iter().map(with_diff).collect(),
-            contents: [
-                (CONTENT.to_owned(), vec![0xff, 0]),
-                ("/etc/kept".to_owned(), b"old\n".to_vec()),
-            ]
-            .into(),
-            sessions: vec![RecapBody {
-                session,
-                commands: Vec::new(),
-            }],
-            gaps: vec![Gap {
-                id: 1,
-                from: Timestamp::default(),
-                to: None,
-                reason: GapReason::Stopped,
-                detail: "x".to_owned(),
-            }],
-            blame: Some(BlameBody {
-                subject: Subject::file("/etc/kept"),
-                lines: vec![line],
-            }),
-            ..Fixture::default()
-        };
-    }
-    answers
+/// A store with these changes, a session, a gap and a file whose content is kept.
+fn store(changes: &[Change]) -> Example {
+    let mut example = Example::new();
+    example.keep(&["one\n", "two\n"]);
+    example.log(changes.to_vec());
+    example.commit(Batch {
+        sessions: vec![session(41, 0)],
+        gaps: vec![gap(GapReason::Stopped, 0, None)],
+        ..Batch::default()
+    });
+    example
 }
 
 struct Api {
     folder: tempfile::TempDir,
+    store: Arc<Mutex<Example>>,
+    /// What the daemon has in hand and not yet written.
+    in_hand: Arc<Mutex<Vec<Change>>>,
     state: ApiState,
     stop: oneshot::Sender<()>,
     served: JoinHandle<()>,
@@ -137,6 +60,12 @@ struct Api {
 
 impl Api {
     fn new(changes: &[Change]) -> Self {
+        let store = store(changes);
+        let answers = Answers::new(store.path());
+        Self::with(store, answers)
+    }
+
+    fn with(store: Example, answers: Answers) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let listener = bind(&folder.path().join("s"), None).unwrap();
         let status = || StatusBody {
@@ -144,7 +73,7 @@ impl Api {
             host: "5f3c".to_owned(),
             hostname: "web-1".to_owned(),
             pid: 7,
-            started: Timestamp::default(),
+            started: time(0),
             mode: "trampolines".to_owned(),
             last_seq: 3,
             complete_since: None,
@@ -154,17 +83,29 @@ impl Api {
             watched: Vec::new(),
             doctor: Vec::new(),
         };
+        let store = Arc::new(Mutex::new(store));
+        let in_hand = Arc::<Mutex<Vec<Change>>>::default();
+        let settle = {
+            let (store, in_hand) = (Arc::clone(&store), Arc::clone(&in_hand));
+            move || {
+                let changes = std::mem::take(&mut *in_hand.lock().unwrap());
+                store.lock().unwrap().log(changes);
+            }
+        };
         let state = ApiState {
-            answers: answers(changes),
+            answers,
             changes: broadcast::channel(4).0,
             status: Arc::new(status),
             group: None,
+            settle: Arc::new(settle),
         };
         let (stop, stopped) = oneshot::channel();
         let shutdown = async { drop(stopped.await) };
         let served = tokio::spawn(serve(listener, state.clone(), shutdown));
         Self {
             folder,
+            store,
+            in_hand,
             state,
             stop,
             served,
@@ -210,13 +151,12 @@ impl Api {
         tokio::task::spawn_blocking(ask).await.unwrap()
     }
 
+    /// Writes a change and tells of it, as the daemon does.
     fn record(&self, change: Change) {
-        let laid_down = ChangeWithDiff {
-            change: change.clone(),
-            diff: None,
-        };
-        self.state.answers.0.lock().unwrap().changes.push(laid_down);
-        let _listeners = self.state.changes.send(Arc::new(change));
+        let written = self.store.lock().unwrap().log(vec![change]);
+        for change in written {
+            let _listeners = self.state.changes.send(Arc::new(change));
+        }
     }
 
     async fn follow(&self, target: &str, after: Option<u64>) -> client::Events {
@@ -229,9 +169,13 @@ impl Api {
     }
 }
 
+fn kept(text: &str) -> String {
+    content_name(blake3::hash(text.as_bytes()).as_bytes())
+}
+
 fn three() -> [Change; 3] {
     [
-        change(1, b"/etc/a", Op::Create),
+        create("/etc/a", "one\n", 1, Some(alice(41))),
         change(2, b"/etc/\xff b", Op::Modify),
         change(3, b"/etc/a", Op::Modify),
     ]
@@ -255,6 +199,7 @@ async fn changes_are_listed_newest_first_and_paged() {
     assert_eq!(seqs(&page), [1]);
     let one: ChangeWithDiff = api.get("/v1/changes/2").await;
     assert_eq!(one.change, three()[1]);
+    assert!(one.diff.unwrap().contains("+two"));
 }
 
 #[tokio::test]
@@ -268,23 +213,31 @@ async fn a_subject_that_is_not_utf8_is_found() {
 }
 
 #[tokio::test]
+async fn what_is_in_hand_is_written_before_a_question_is_answered() {
+    let api = Api::new(&[]);
+    api.in_hand.lock().unwrap().extend(three());
+    let page: Page<Change> = api.get("/v1/changes").await;
+    assert_eq!(page.items.len(), 3);
+}
+
+#[tokio::test]
 async fn every_resource_answers() {
     let api = Api::new(&three());
     let diff: DiffBody = api
         .get("/v1/diff?subject=/etc/a&since=2026-01-01T00:00:00%2B01:00&until=2026-02-01T00:00:00Z")
         .await;
     assert_eq!(diff.since.to_string(), "2025-12-31T23:00:00.000000000Z");
-    let by_path: BlameBody = api.get("/v1/blame?path=/etc/kept").await;
-    let by_subject: BlameBody = api.get("/v1/blame?subject=file:/etc/kept").await;
+    let by_path: BlameBody = api.get("/v1/blame?path=/etc/a").await;
+    let by_subject: BlameBody = api.get("/v1/blame?subject=file:/etc/a").await;
     assert_eq!(by_path, by_subject);
     assert_eq!(
-        api.bytes(&format!("/v1/content/{CONTENT}")).await,
-        [0xff, 0]
+        api.bytes(&format!("/v1/content/{}", kept("two\n"))).await,
+        b"two\n"
     );
     assert_eq!(
-        api.bytes("/v1/content-at?path=/etc/kept&at=2026-01-01T00:00:00Z")
+        api.bytes("/v1/content-at?path=/etc/a&at=2026-01-01T00:00:00Z")
             .await,
-        b"old\n"
+        b"two\n"
     );
     let sessions: Page<SessionBody> = api.get("/v1/sessions").await;
     let recap: RecapBody = api.get("/v1/sessions/41").await;
@@ -300,7 +253,8 @@ async fn every_resource_answers() {
 #[tokio::test]
 async fn every_refusal_is_a_problem() {
     let api = Api::new(&three());
-    let k3 = CONTENT.replace("b3", "k3");
+    let unknown = kept("three\n");
+    let k3 = unknown.replace("b3:", "k3:");
     let table = [
         ("/v1/nothing", 404, "unknown-route"),
         ("/v1/sessions/%ff", 404, "unknown-route"),
@@ -320,14 +274,10 @@ async fn every_refusal_is_a_problem() {
         (
             "/v1/content-at?path=/etc/none&at=2026-01-01T00:00:00Z",
             404,
-            "not-found",
+            "not-kept",
         ),
         (&format!("/v1/content/{k3}"), 404, "not-kept"),
-        (
-            &format!("/v1/content/{}", CONTENT.replace('1', "2")),
-            404,
-            "not-found",
-        ),
+        (&format!("/v1/content/{unknown}"), 404, "not-found"),
     ];
     for (target, status, kind) in table {
         let problem = api.refused(target).await;
@@ -357,11 +307,10 @@ async fn another_method_is_a_problem_that_names_the_allowed_ones() {
 
 #[tokio::test]
 async fn an_unreadable_store_is_told_without_its_inner_workings() {
-    let api = Api::new(&[]);
-    api.state.answers.0.lock().unwrap().broken = true;
+    let api = Api::with(store(&[]), Answers::new("/no/store".into()));
     let problem = api.refused("/v1/changes").await;
     assert_eq!((problem.status, problem.kind.as_str()), (500, "internal"));
-    assert!(!problem.detail.contains("fire"), "{}", problem.detail);
+    assert!(!problem.detail.contains("/no/store"), "{}", problem.detail);
     assert_eq!(api.refused("/readyz").await.status, 503);
     assert_eq!(api.bytes("/healthz").await, b"ok\n");
 }
@@ -433,6 +382,8 @@ async fn an_open_stream_does_not_hold_up_the_end() {
     let Api {
         folder: _folder,
         state: _,
+        store: _store,
+        in_hand: _,
         stop,
         served,
     } = api;

@@ -159,7 +159,7 @@ fn dpkg_may_take_minutes_until_it_renames() {
     story
         .then(&dpkg, "/etc/a.dpkg-new", Action::Creating)
         .then(&dpkg, "/etc/a.dpkg-new", MADE);
-    assert_eq!(story.wait(Duration::from_secs(120)).told(), [""; 0]);
+    assert_eq!(story.wait(Duration::from_mins(2)).told(), [""; 0]);
     story.then(&dpkg, "/etc/a", renamed("/etc/a.dpkg-new", false));
     assert_eq!(story.wait(QUIET).told(), ["10 created /etc/a"]);
 }

@@ -12,7 +12,7 @@ pub(super) struct RunArgs {}
 impl RunArgs {
     pub(super) fn run(self, context: &Context) -> Result<Exit, Error> {
         let Self {} = self;
-        daemon::run(context.config()?.config).map_err(Error::Daemon)?;
+        daemon::run(&context.config()?.config).map_err(Error::Daemon)?;
         Ok(Exit::Found)
     }
 }

@@ -2,9 +2,8 @@
 //! command line says. The later one wins, and where each value came from is kept for messages.
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
+use std::{fs, io};
 
 use serde::Deserialize as _;
 use toml::de::{DeTable, DeValue};

@@ -11,7 +11,8 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 
-use super::{Input, Records, Shared};
+use super::shared::{Shared, add};
+use super::{Input, Records};
 use crate::fanotify::Fanotify;
 use crate::probes;
 
@@ -149,25 +150,22 @@ impl RingReader {
             self.records.wait(LOOK, self.woken.as_fd());
             let mut wakes = [0; 64];
             while matches!(self.woken.read(&mut wakes), Ok(count) if count > 0) {}
-            if !self.take_all() {
+            if self.take_all().is_none() {
                 return;
             }
         }
     }
 
-    /// Hands on records until none came for a while; false when nobody takes them any more.
-    fn take_all(&mut self) -> bool {
+    /// Hands on records until none came for a while; none when nobody takes them any more.
+    fn take_all(&mut self) -> Option<()> {
         loop {
-            let Some(count) = self.take() else {
-                return false;
-            };
+            let count = self.take()?;
             while let Ok(answer) = self.asked.try_recv() {
-                if self.take().is_none() || self.inputs.send(Input::Settle(answer)).is_err() {
-                    return false;
-                }
+                self.take()?;
+                self.inputs.send(Input::Settle(answer)).ok()?;
             }
             if count == 0 {
-                return true;
+                return Some(());
             }
             thread::sleep(LINGER);
         }
@@ -190,7 +188,7 @@ impl RingReader {
         if !batch.ends.is_empty() {
             taken &= inputs.send(Input::Records(batch)).is_ok();
         }
-        self.shared.count(&self.shared.records, count);
+        add(&self.shared.records, count);
         taken.then_some(count)
     }
 }

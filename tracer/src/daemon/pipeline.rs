@@ -10,7 +10,8 @@ use change::{Change, Gap, GapReason, Text, Timestamp};
 use tokio::sync::broadcast;
 
 use super::reconciling::Comparison;
-use super::{Input, Records, Shared, now};
+use super::shared::{Shared, add};
+use super::{Input, Records, now};
 use crate::assemble::{Assembled, Assembler};
 use crate::capture::Capture;
 use crate::conclude::Conclude;
@@ -19,7 +20,8 @@ use crate::enrich::Enrich;
 use crate::fanotify::Signal;
 use crate::observed::{Event, Observation, Who};
 use crate::probes::Probes;
-use crate::store::{Batch, Writer};
+use crate::reconcile::Difference;
+use crate::store::{self, Batch, Writer};
 use crate::trees::{RootDepth, Trees};
 
 /// How often finished changes are looked for while some are in the making.
@@ -118,8 +120,9 @@ impl Pipeline {
             Input::Records(records) => self.take_records(&records),
             Input::Signals(signals) => self.take_signals(signals),
             Input::Difference(difference) => {
-                self.take_difference(*difference);
-                if self.conclude.pending_len() < 256 {
+                self.take_difference(*difference)
+                    .context("conclude a difference")?;
+                if self.conclude.waiting() < 256 {
                     return Ok(());
                 }
                 self.commit(None)
@@ -138,7 +141,9 @@ impl Pipeline {
                 let settled = self.assembler.take_all_settled();
                 self.conclude_all(settled)?;
                 self.commit(None)?;
-                drop(answer.send(()));
+                if answer.send(()).is_err() {
+                    tracing::debug!("whoever asked does not wait any more");
+                }
                 Ok(())
             }
             Input::Stop => Ok(()),
@@ -181,7 +186,7 @@ impl Pipeline {
         let Observation { time, who, event } = observation;
         match event {
             Event::File(event) => {
-                self.shared.count(&self.shared.file_records, 1);
+                add(&self.shared.file_records, 1);
                 let enrich = &self.enrich;
                 let is_same_program = |a: &Who, b: &Who| enrich.is_same_program(a, b);
                 self.assembler.observe(time, &who, event, &is_same_program);
@@ -192,8 +197,7 @@ impl Pipeline {
                 after,
             } => {
                 let actor = self.enrich.actor(&who, time);
-                self.conclude
-                    .conclude_sysctl(&name, (before, after), time, actor);
+                self.conclude.sysctl(&name, (before, after), time, actor);
             }
             Event::Fork { .. } | Event::Exec(_) | Event::Exit { .. } => {}
         }
@@ -213,7 +217,7 @@ impl Pipeline {
     fn finish_due(&mut self) -> anyhow::Result<()> {
         let due = self.assembler.take_finished(now());
         self.conclude_all(due)?;
-        if self.conclude.pending_len() > 0 {
+        if self.conclude.waiting() > 0 {
             self.commit(None)
         } else {
             Ok(())
@@ -251,19 +255,21 @@ impl Pipeline {
         }
     }
 
-    fn take_difference(&mut self, difference: crate::reconcile::Difference) {
+    fn take_difference(&mut self, difference: Difference) -> Result<(), store::Error> {
         let now = now();
-        match (self.comparing.complete_until, difference.found) {
-            (None, Some(found)) => self.conclude.baseline(difference.path, found, now),
-            (None, None) => {}
-            (Some(complete_until), found) => {
-                let difference = crate::reconcile::Difference {
-                    found,
-                    ..difference
-                };
-                self.conclude
-                    .conclude_late(difference, now, [complete_until, now]);
+        match (self.comparing.complete_until, difference) {
+            (Some(complete_until), difference) => {
+                self.conclude.late(difference, now, [complete_until, now])
             }
+            (
+                None,
+                Difference {
+                    path,
+                    found: Some(found),
+                    ..
+                },
+            ) => self.conclude.baseline(path, found, now),
+            (None, _) => Ok(()),
         }
     }
 
@@ -328,7 +334,7 @@ impl Pipeline {
             .writer
             .commit(batch)
             .context("write changes to the store")?;
-        self.shared.count(&self.shared.changes, stored.len());
+        add(&self.shared.changes, stored.len());
         for change in stored {
             if let Some(changes) = &self.changes {
                 // Nobody follows: nobody is told.

@@ -8,9 +8,9 @@ use std::{io, thread};
 use change::{FactValue, Text, Timestamp};
 
 use super::Input;
-use crate::capture::{Capture, Identity};
+use crate::capture::Capture;
 use crate::reconcile::{Difference, KnownFile, KnownFiles, Reconcile};
-use crate::store::{Fact, FileIdentity, Reader};
+use crate::store::{Fact, Reader};
 use crate::trees::Trees;
 
 /// What a comparison needs.
@@ -48,7 +48,7 @@ impl Comparison {
             let difference = Input::Difference(Box::new(difference));
             inputs
                 .send(difference)
-                .map_err(|_| io::Error::from(io::ErrorKind::Interrupted))
+                .map_err(|_closed| io::Error::from(io::ErrorKind::Interrupted))
         };
         let tally = reconcile.run(&mut facts, &mut pass_on)?;
         tracing::info!(
@@ -80,19 +80,7 @@ fn known_file(fact: Fact) -> Option<KnownFile> {
     let Some(FactValue::File(state)) = value else {
         return None;
     };
-    let identity = identity.map(
-        |FileIdentity {
-             dev,
-             inode,
-             ctime_ns,
-             mtime_ns,
-         }| Identity {
-            dev,
-            inode,
-            ctime_ns,
-            mtime_ns,
-        },
-    );
+    let identity = identity.map(crate::conclude::from_stored);
     Some(KnownFile {
         path: subject.key,
         state,

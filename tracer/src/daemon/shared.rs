@@ -27,10 +27,6 @@ pub(super) struct Shared {
 }
 
 impl Shared {
-    pub(super) fn count(&self, counter: &AtomicU64, by: usize) {
-        counter.fetch_add(by as u64, Ordering::Relaxed);
-    }
-
     /// What `/v1/status` shows.
     pub(super) fn status(&self) -> StatusBody {
         let answers = Answers::new(self.store_path.clone());
@@ -84,4 +80,9 @@ fn resident_bytes() -> u64 {
     kib.and_then(|kib| kib.trim().parse::<u64>().ok())
         .unwrap_or(0)
         * 1024
+}
+
+/// Adds to one of the counters.
+pub(super) fn add(counter: &AtomicU64, by: usize) {
+    counter.fetch_add(by as u64, Ordering::Relaxed);
 }

@@ -271,7 +271,7 @@ fn capture(config: &Config, writer: &mut Writer) -> anyhow::Result<Capture> {
     let key = writer.meta_or_insert("host-key", || random().to_vec())?;
     let host_key = key
         .try_into()
-        .map_err(|_| anyhow!("the store's host key is damaged"))?;
+        .map_err(|_wrong_length| anyhow!("the store's host key is damaged"))?;
     let config = CaptureConfig {
         keep_bytes: config.content.keep_bytes,
         hash_bytes: config.content.hash_bytes,
@@ -283,17 +283,15 @@ fn capture(config: &Config, writer: &mut Writer) -> anyhow::Result<Capture> {
 
 fn random() -> [u8; 32] {
     let mut bytes = [0; 32];
-    // Blocks until the kernel has entropy, and cannot fail for so few bytes (getrandom(2)).
-    drop(rustix::rand::getrandom(
-        &mut bytes,
-        rustix::rand::GetRandomFlags::empty(),
-    ));
+    let mut filled = 0;
+    while let Some(rest) = bytes.get_mut(filled..).filter(|rest| !rest.is_empty()) {
+        // Blocks until the kernel has entropy; only a signal can cut it short (getrandom(2)).
+        filled += rustix::rand::getrandom(rest, rustix::rand::GetRandomFlags::empty()).unwrap_or(0);
+    }
     bytes
 }
 
 fn random_hex() -> String {
-    random()[..16]
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    let hash = blake3::Hash::from_bytes(random()).to_hex();
+    hash[..32].to_owned()
 }

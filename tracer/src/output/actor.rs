@@ -71,7 +71,8 @@ fn unit(actor: &Actor) -> String {
     actor.unit.as_deref().map_or_else(String::new, escape_text)
 }
 
-/// Where they came from: `over ssh from 10.1.2.3 (session 41, pts/0)`; empty where nothing is known.
+/// Where they came from: `over ssh from 10.1.2.3 (session 41, pts/0)`; empty where nothing is
+/// known.
 pub(super) fn way(session: &Session) -> String {
     let Session {
         id,

@@ -2,9 +2,8 @@
 
 use change::{Certainty, Change, FactValue, FileState, Gap, GapReason, Note, Op};
 
-use super::actor;
 use super::escape::escape_text;
-use super::{View, escape};
+use super::{View, actor, escape};
 use crate::when;
 
 /// The sentence, in which `object` stands for the subject: `it`, or its name.

@@ -66,7 +66,8 @@ struct Type {
     kind: u32,
     count: u32,
     bit_fields: bool,
-    size_or_type: u32,
+    /// A size or another type's id, by the kind.
+    payload: u32,
     body: usize,
 }
 
@@ -142,7 +143,7 @@ impl Btf {
             kind: info >> 24 & 0x1f,
             count: info & 0xffff,
             bit_fields: info >> 31 == 1,
-            size_or_type: word(&self.bytes, at + 8)?,
+            payload: word(&self.bytes, at + 8)?,
             body: at + 12,
         })
     }
@@ -166,7 +167,7 @@ impl Btf {
         for _ in 0..MAX_NESTING {
             match found.kind {
                 KIND_TYPEDEF | KIND_VOLATILE | KIND_CONST | KIND_RESTRICT | KIND_TYPE_TAG => {
-                    found = self.by_id(found.size_or_type)?;
+                    found = self.by_id(found.payload)?;
                 }
                 _ => break,
             }
@@ -227,12 +228,12 @@ impl Btf {
     /// What a function takes and gives; none where the kernel has no such function.
     pub fn prototype(&self, function: &str) -> Option<Prototype> {
         let found = self.by_id(*self.functions.get(&hash(function.as_bytes()))?)?;
-        let prototype = self.by_id(found.size_or_type)?;
+        let prototype = self.by_id(found.payload)?;
         let parameters = (0..prototype.count as usize)
             .filter_map(|index| word(&self.bytes, prototype.body + index * 8))
             .map(|name| String::from_utf8_lossy(self.name(name)).into_owned())
             .collect();
-        let result = self.plain(prototype.size_or_type);
+        let result = self.plain(prototype.payload);
         let returns_pointer = result.is_some_and(|result| result.kind == KIND_PTR);
         Some(Prototype {
             parameters,

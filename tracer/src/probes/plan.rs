@@ -440,19 +440,18 @@ fn first_fitting(shapes: &[Shape], btf: &Btf) -> Result<Attachment, String> {
     let known = shapes
         .iter()
         .find_map(|shape| Some((shape.target, btf.prototype(shape.target)?)));
-    Err(match known {
-        Some((target, Prototype { parameters, .. })) => {
-            format!(
-                "this kernel's `{target}({})` is of no known shape",
-                parameters.join(", ")
-            )
-        }
-        None => {
-            let mut targets: Vec<&str> = shapes.iter().map(|shape| shape.target).collect();
-            targets.dedup();
-            format!("this kernel has no function `{}`", targets.join("` or `"))
-        }
-    })
+    if let Some((target, Prototype { parameters, .. })) = known {
+        let parameters = parameters.join(", ");
+        return Err(format!(
+            "this kernel's `{target}({parameters})` is of no known shape"
+        ));
+    }
+    let mut targets: Vec<&str> = shapes.iter().map(|shape| shape.target).collect();
+    targets.dedup();
+    Err(format!(
+        "this kernel has no function `{}`",
+        targets.join("` or `")
+    ))
 }
 
 #[cfg(test)]

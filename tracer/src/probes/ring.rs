@@ -42,7 +42,9 @@ impl Records {
             PollFd::new(&ring, PollFlags::IN),
             PollFd::new(&also, PollFlags::IN),
         ];
-        // An interrupted wait is a short one; the caller looks again anyway.
-        drop(poll(&mut fds, Some(&timeout)));
+        if let Err(error) = poll(&mut fds, Some(&timeout)) {
+            // The caller looks again anyway.
+            tracing::debug!("waiting for records was cut short: {error}");
+        }
     }
 }

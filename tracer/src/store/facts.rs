@@ -130,7 +130,7 @@ pub(super) fn read_after(
     let mut found = Vec::new();
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
     each(connection, SELECT_AFTER, (after, limit), &mut |fact| {
-        found.push(fact)
+        found.push(fact);
     })?;
     Ok(found)
 }

@@ -1,0 +1,234 @@
+//! What is known of files, and what is to be written: the facts as they are after everything that
+//! was concluded, whether the store has them already or not.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use change::{
+    Actor, Certainty, Change, FactValue, FileState, Gap, Kind, Note, Op, RenamedFrom, Subject,
+    Text, Timestamp,
+};
+
+use super::Host;
+use crate::capture::Identity;
+use crate::store::{self, Batch, Content, Fact, FileIdentity, Reader};
+use crate::trees::Trees;
+
+/// What is believed of a file.
+#[derive(Clone)]
+pub(super) struct Known {
+    pub(super) state: FileState,
+    pub(super) identity: Identity,
+}
+
+/// A change before it has its place in the log.
+pub(super) struct Draft {
+    pub(super) time: Timestamp,
+    pub(super) path: Text,
+    pub(super) op: Op,
+    pub(super) from: Option<Text>,
+    pub(super) before: Option<FileState>,
+    pub(super) after: Option<FileState>,
+    pub(super) operations: u64,
+    pub(super) notes: Vec<Note>,
+    pub(super) actor: Option<Arc<Actor>>,
+}
+
+/// Keeps facts and collects the next batch.
+pub(super) struct Ledger {
+    host: Host,
+    trees: Arc<Trees>,
+    stored: Reader,
+    /// Facts of this batch, which the store does not have yet.
+    fresh: HashMap<Text, Option<Known>>,
+    batch: Batch,
+}
+
+impl Ledger {
+    pub(super) fn new(host: Host, trees: Arc<Trees>, stored: Reader) -> Self {
+        let (fresh, batch) = (HashMap::new(), Batch::default());
+        Self {
+            host,
+            trees,
+            stored,
+            fresh,
+            batch,
+        }
+    }
+
+    pub(super) fn take_batch(&mut self) -> Batch {
+        self.fresh.clear();
+        std::mem::take(&mut self.batch)
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.batch.changes.len() + self.batch.facts.len() + self.batch.gaps.len()
+    }
+
+    /// What is believed of a file now.
+    pub(super) fn known(&self, path: &Text) -> Result<Option<Known>, store::Error> {
+        if let Some(fresh) = self.fresh.get(path) {
+            return Ok(fresh.clone());
+        }
+        let fact = self.stored.fact(&Subject::file(path.clone()))?;
+        Ok(fact.and_then(known))
+    }
+
+    /// What the store believes of all that is below a directory.
+    pub(super) fn stored_below(
+        &self,
+        directory: &Text,
+    ) -> Result<Vec<(Text, Known)>, store::Error> {
+        let mut below = Vec::new();
+        self.stored.facts_under(directory.as_bytes(), &mut |fact| {
+            let path = fact.subject.key.clone();
+            below.extend(known(fact).map(|known| (path, known)));
+        })?;
+        below.retain(|(path, _)| path != directory);
+        Ok(below)
+    }
+
+    /// Takes in what a file is from now on; none where it is gone.
+    pub(super) fn set(&mut self, path: Text, now: Option<Known>, time: Timestamp) {
+        if now.is_some() && !self.trees.contains(&path) {
+            return;
+        }
+        self.batch.facts.push(Fact {
+            subject: Subject::file(path.clone()),
+            value: now.as_ref().map(|now| FactValue::File(now.state.clone())),
+            identity: now.as_ref().map(|now| to_stored(now.identity)),
+            time,
+        });
+        self.fresh.insert(path, now);
+    }
+
+    /// Takes in the content that a state names.
+    pub(super) fn keep(&mut self, state: &FileState, bytes: Option<Vec<u8>>) {
+        let hash = state.hash.as_deref().and_then(store::parse_content_name);
+        if let (Some(hash), Some(bytes)) = (hash, bytes) {
+            self.batch.contents.push(Content { hash, bytes });
+        }
+    }
+
+    /// Takes in a change, if one of its names is watched.
+    pub(super) fn tell(&mut self, draft: Draft) {
+        let is_watched = |path: &Text| self.trees.contains(path);
+        if is_watched(&draft.path) || draft.from.as_ref().is_some_and(is_watched) {
+            let change = self.change(draft);
+            self.batch.changes.push(change);
+        }
+    }
+
+    /// Takes in a change that nobody saw happen.
+    pub(super) fn tell_late(&mut self, draft: Draft, between: [Timestamp; 2]) {
+        let change = Change {
+            certainty: Certainty::Late,
+            between: Some(between),
+            ..self.change(draft)
+        };
+        self.batch.changes.push(change);
+    }
+
+    /// Takes in a new value of a sysctl, which `draft.path` names.
+    pub(super) fn tell_sysctl(&mut self, draft: Draft, before: String, after: String) {
+        let subject = Subject {
+            kind: Kind::Sysctl,
+            key: draft.path.clone(),
+        };
+        let time = draft.time;
+        let after = FactValue::Setting { value: after };
+        let change = Change {
+            subject: subject.clone(),
+            before: Some(FactValue::Setting { value: before }),
+            after: Some(after.clone()),
+            ..self.change(draft)
+        };
+        self.batch.changes.push(change);
+        self.batch.facts.push(Fact {
+            subject,
+            value: Some(after),
+            identity: None,
+            time,
+        });
+    }
+
+    pub(super) fn push_gap(&mut self, gap: Gap) {
+        self.batch.gaps.push(gap);
+    }
+
+    fn change(&self, draft: Draft) -> Change {
+        let Draft {
+            time,
+            path,
+            op,
+            from,
+            before,
+            after,
+            operations,
+            notes,
+            actor,
+        } = draft;
+        Change {
+            host: self.host.id.clone(),
+            hostname: self.host.name.clone(),
+            seq: 0,
+            time,
+            subject: Subject::file(path),
+            op,
+            from: from.map(RenamedFrom),
+            before: before.map(FactValue::File),
+            after: after.map(FactValue::File),
+            certainty: Certainty::Exact,
+            between: None,
+            run: None,
+            operations,
+            notes,
+            actor: actor.map(Arc::unwrap_or_clone),
+        }
+    }
+}
+
+fn known(fact: Fact) -> Option<Known> {
+    let Fact {
+        subject: _,
+        value,
+        identity,
+        time: _,
+    } = fact;
+    let Some(FactValue::File(state)) = value else {
+        return None;
+    };
+    let identity = identity.map(from_stored).unwrap_or_default();
+    Some(Known { state, identity })
+}
+
+/// The store's form of an identity, as capture's.
+pub(crate) fn from_stored(stored: FileIdentity) -> Identity {
+    let FileIdentity {
+        dev,
+        inode,
+        ctime_ns,
+        mtime_ns,
+    } = stored;
+    Identity {
+        dev,
+        inode,
+        ctime_ns,
+        mtime_ns,
+    }
+}
+
+fn to_stored(identity: Identity) -> FileIdentity {
+    let Identity {
+        dev,
+        inode,
+        ctime_ns,
+        mtime_ns,
+    } = identity;
+    FileIdentity {
+        dev,
+        inode,
+        ctime_ns,
+        mtime_ns,
+    }
+}
