@@ -1,5 +1,6 @@
 //! `cargo xtask`: what we run by hand and in CI. This file is the list of tasks.
 
+mod bench;
 mod build;
 mod cache;
 mod check;
@@ -38,6 +39,8 @@ enum Task {
     Check,
     /// Run everything that CI runs: the checks and all tests, also those in guests
     Test(test::TestArgs),
+    /// Measure in guests what the tracer costs, and print it
+    Bench(bench::BenchArgs),
 }
 
 fn main() -> ExitCode {
@@ -57,5 +60,6 @@ fn run(task: Option<Task>) -> Result<()> {
         Some(Task::Build) => build::run(),
         Some(Task::Check) => check::run(),
         Some(Task::Test(args)) => test::run(&args),
+        Some(Task::Bench(args)) => bench::run(&args),
     }
 }

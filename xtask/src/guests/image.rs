@@ -65,7 +65,7 @@ mkdir -p etc/sysctl.d root/.ssh home/alice
 /// Returns the disk of a guest, built if the cache doesn't have it.
 pub(crate) fn build(guest: Guest) -> Result<PathBuf> {
     let folder = match guest {
-        Guest::Tiny => tiny()?,
+        Guest::Tiny | Guest::Bench => tiny()?,
         Guest::Debian => debian()?,
     };
     Ok(folder.join("root.img"))

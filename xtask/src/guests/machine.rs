@@ -19,6 +19,7 @@ pub(super) struct Boot<'a> {
     pub(super) kernel: &'a Path,
     pub(super) initrd: &'a Path,
     pub(super) disk: &'a Path,
+    pub(super) processor: &'a [&'a str],
     pub(super) memory_mib: u32,
     pub(super) time_limit: Duration,
 }
@@ -74,9 +75,8 @@ pub(super) fn boot(boot: &Boot<'_>, work: &Path, on_line: &mut dyn FnMut(&str)) 
 fn qemu(boot: &Boot<'_>, console: &Path) -> Command {
     let mut qemu = Command::new("qemu-system-x86_64");
     qemu.args(["-accel", "tcg", "-cpu", "qemu64"])
+        .args(boot.processor)
         .args([
-            "-smp",
-            "2",
             "-m",
             &boot.memory_mib.to_string(),
             "-nodefaults",

@@ -1,0 +1,58 @@
+//! `cargo xtask bench`: what the tracer costs, counted in instructions, so that it repeats whatever
+//! else the host does. Nothing is asserted: read the tables, and hold them against
+//! `docs/performance.md`.
+
+mod table;
+
+use anyhow::{Result, bail};
+use clap::Args;
+
+use crate::guests::{self, Binaries, Guest};
+use crate::output::{block, line, step};
+use crate::tools::{Need, install_missing};
+use crate::{build, kernels};
+use table::Table;
+
+/// The kernels that other tools were measured on.
+const LINES: [&str; 2] = ["6.1", "6.12"];
+
+#[derive(Args)]
+pub(crate) struct BenchArgs {
+    /// Measure on this line of kernels only, such as 6.1
+    #[arg(long, value_name = "PREFIX")]
+    kernel: Option<String>,
+}
+
+/// Measures in a guest on each kernel, one after the other, and prints the tables.
+pub(crate) fn run(args: &BenchArgs) -> Result<()> {
+    install_missing(&[Need::Guests])?;
+    step("build for the guests");
+    let (tracer, tests) = (build::tracer()?, build::tests(Guest::Bench.name())?);
+    let binaries = Binaries {
+        tracer: &tracer,
+        tests: &tests,
+    };
+    let lines = args
+        .kernel
+        .as_deref()
+        .map_or(LINES.to_vec(), |line| vec![line]);
+    let mut failed = Vec::new();
+    for kernel in kernels::fetch(&lines)? {
+        step(format!("measure on {}", kernel.release));
+        let mut table = Table::default();
+        let verdict = guests::run(Guest::Bench, &kernel, &binaries, &[], &mut |text| {
+            if !table.take(text) {
+                line(text);
+            }
+        })?;
+        line(&table);
+        if !verdict.passed() {
+            block(&format!("console of {}", kernel.release), &verdict.console);
+            failed.push(kernel.release);
+        }
+    }
+    if failed.is_empty() {
+        return Ok(());
+    }
+    bail!("not measured to the end: {}", failed.join(", "))
+}
