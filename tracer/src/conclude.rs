@@ -12,11 +12,11 @@ use change::{
 };
 
 use crate::assemble::{Assembled, Came};
-use crate::capture::{Capture, Captured, Found, Identity};
+use crate::capture::{Capture, Captured, Found, Identity, inode_of};
 use crate::observed::Inode;
 use crate::reconcile::{Difference, DifferenceKind};
 use crate::store::{self, Batch, Content, Fact, FileIdentity, Reader};
-use crate::trees::Trees;
+use crate::trees::{Trees, open};
 
 /// How many files that came along in a directory become changes; the rest is left to reconciling.
 const MAX_BROUGHT: usize = 10_000;
@@ -99,8 +99,13 @@ impl Conclude {
             operations,
             shared,
             inode,
+            writing,
             captured,
         } = assembled;
+        let inode = inode.map(|inode| Inode {
+            size: writing.then(|| written_size(&path)).flatten().unwrap_or(inode.size),
+            ..inode
+        });
         let before = self.known_state(&path)?;
         let mut draft = Draft {
             time,
@@ -515,6 +520,13 @@ impl Conclude {
             actor: actor.map(Arc::unwrap_or_clone),
         }
     }
+}
+
+/// The size that a write left behind which was told of as it began.
+fn written_size(path: &Text) -> Option<u64> {
+    let file = open::file(path).ok()?;
+    let stat = rustix::fs::fstat(file).ok()?;
+    Some(inode_of(&stat).size)
 }
 
 /// What is the same for all outcomes of one action.
