@@ -33,8 +33,14 @@ fn modified(action: fn(&Path), after: &str) -> Value {
     let change = acted.only("modify", "file");
     assert_eq!(change["before"]["size"], BEFORE.len(), "{change:#}");
     assert_eq!(change["after"]["size"], after.len(), "{change:#}");
-    assert_ne!(change["before"]["hash"], change["after"]["hash"], "{change:#}");
-    assert_eq!(fs::read_to_string(acted.folder.join("file")).unwrap(), after);
+    assert_ne!(
+        change["before"]["hash"], change["after"]["hash"],
+        "{change:#}"
+    );
+    assert_eq!(
+        fs::read_to_string(acted.folder.join("file")).unwrap(),
+        after
+    );
     let content = daemon().who(acted.folder.join("file")).remove(0);
     let diff = content["diff"].as_str().unwrap_or_default();
     assert!(!diff.is_empty(), "{content:#}");
