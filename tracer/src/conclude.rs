@@ -102,9 +102,9 @@ impl Conclude {
             writing,
             captured,
         } = assembled;
-        let inode = inode.map(|inode| Inode {
-            size: writing.then(|| written_size(&path)).flatten().unwrap_or(inode.size),
-            ..inode
+        let inode = inode.map(|inode| match writing {
+            true => written(&path, inode),
+            false => inode,
         });
         let before = self.known_state(&path)?;
         let mut draft = Draft {
@@ -522,11 +522,13 @@ impl Conclude {
     }
 }
 
-/// The size that a write left behind which was told of as it began.
-fn written_size(path: &Text) -> Option<u64> {
-    let file = open::file(path).ok()?;
-    let stat = rustix::fs::fstat(file).ok()?;
-    Some(inode_of(&stat).size)
+/// The file after a write that was told of as it began, before it moved times and size on.
+fn written(path: &Text, began: Inode) -> Inode {
+    let now = open::file(path).and_then(rustix::fs::fstat);
+    now.map_or(began, |now| match inode_of(&now) {
+        now if now.number == began.number => now,
+        _ => began,
+    })
 }
 
 /// What is the same for all outcomes of one action.

@@ -28,7 +28,7 @@ pub struct Assembled {
     pub shared: bool,
     /// The file as the kernel saw it last.
     pub inode: Option<Inode>,
-    /// Whether the kernel told of a write as it began: the size was still the one before.
+    /// Whether the kernel told of a write as it began: times and size were still those before.
     pub writing: bool,
     /// What was read of it at once; none where it could not be.
     pub captured: Option<Captured>,
