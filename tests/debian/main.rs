@@ -7,10 +7,9 @@ use std::fs;
 use std::process::Command;
 
 use serde_json::Value;
-use tests::wait_for;
-
 use stage::{daemon, dpkg_deb, place, ssh, succeed};
 use terminal::Terminal;
+use tests::{PATIENCE, wait_for, wait_long_for};
 
 /// The names of the programs that a change came through, nearest first.
 fn programs(change: &Value) -> Vec<String> {
@@ -74,7 +73,9 @@ fn alice_edits_with_vim_as_root_over_ssh() {
 
     is_exact(&change, "modify");
     is_from_ssh(&change, "alice", "root");
-    let tty = change["actor"]["session"]["tty"].as_str().unwrap_or_default();
+    let tty = change["actor"]["session"]["tty"]
+        .as_str()
+        .unwrap_or_default();
     assert!(tty.starts_with("pts/"), "{change:#}");
     came_through(&change, &["vim", "sudo", "bash", "sshd"]);
     let diff = change["diff"].as_str().unwrap_or_default();
@@ -183,7 +184,10 @@ fn a_playbook_that_renders_a_file_twice_is_a_create_and_a_modify() {
     let change = newest(&path, 2);
     is_exact(&change, "modify");
     assert!(
-        change["diff"].as_str().unwrap_or_default().contains("+workers = 4"),
+        change["diff"]
+            .as_str()
+            .unwrap_or_default()
+            .contains("+workers = 4"),
         "{change:#}"
     );
     is_exact(&daemon().who(&path)[1], "create");
@@ -221,12 +225,10 @@ fn a_process_in_namespaces_of_its_own_is_in_a_container() {
 fn the_job_of_cron_is_named_as_such() {
     daemon();
     let path = stage::cron_file();
-    // Cron looks once a minute, and had seen the job not yet when the daemon started.
-    let seen = || fs::metadata(&path).map_err(|error| error.to_string());
-    if seen().is_err() {
-        drop(std::panic::catch_unwind(|| wait_for("cron runs", seen)));
-    }
-    wait_for("cron runs", seen);
+    // Cron looks once a minute.
+    wait_long_for("cron runs", 2 * PATIENCE, || {
+        fs::metadata(&path).map_err(|error| error.to_string())
+    });
     let changes = daemon().who(&path);
     let first = changes.last().expect("the job was seen");
     is_exact(first, "create");

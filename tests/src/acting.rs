@@ -1,10 +1,8 @@
 //! Processes that act for a test, so that what they do is not the test's own.
 
-use std::env;
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{self, Command};
-use std::thread;
+use std::{env, fs, thread};
 
 use serde_json::Value;
 
@@ -53,7 +51,10 @@ pub fn act(daemon: fn() -> &'static Daemon, prepare: fn(&Path), action: fn(&Path
         .expect("the test executable starts");
     let pid = child.id();
     let ended = child.wait_with_output().expect("it is our child");
-    assert!(ended.status.success(), "the acting process failed: {ended:?}");
+    assert!(
+        ended.status.success(),
+        "the acting process failed: {ended:?}"
+    );
 
     let mut changes = daemon.log(&folder);
     changes.truncate(changes.len() - known);
@@ -88,7 +89,11 @@ impl Acted {
     pub fn check(&self, change: &Value, op: &str, name: &str) {
         let key = self.folder.join(name);
         assert_eq!(change["subject"]["kind"], "file", "{change:#}");
-        assert_eq!(change["subject"]["key"], key.to_str().unwrap(), "{change:#}");
+        assert_eq!(
+            change["subject"]["key"],
+            key.to_str().unwrap(),
+            "{change:#}"
+        );
         assert_eq!(change["op"], op, "{change:#}");
         assert_eq!(change["certainty"], "exact", "{change:#}");
         let actor = &change["actor"];

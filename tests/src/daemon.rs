@@ -1,11 +1,10 @@
 //! A daemon with a configuration, a store and a watched tree of its own.
 
-use std::env;
 use std::fs::{self, File};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output};
-use std::thread;
+use std::{env, thread};
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;

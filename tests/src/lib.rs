@@ -7,4 +7,4 @@ mod wait;
 
 pub use acting::{Acted, act};
 pub use daemon::{Daemon, Ended, Options, run};
-pub use wait::{PATIENCE, wait_for};
+pub use wait::{PATIENCE, wait_for, wait_long_for};

@@ -10,13 +10,25 @@ pub const PATIENCE: Duration = Duration::from_mins(1);
 ///
 /// # Panics
 /// When it does not come in time; the message has what was seen last.
-pub fn wait_for<T>(what: &str, mut look: impl FnMut() -> Result<T, String>) -> T {
+pub fn wait_for<T>(what: &str, look: impl FnMut() -> Result<T, String>) -> T {
+    wait_long_for(what, PATIENCE, look)
+}
+
+/// Waits like [`wait_for`] for what takes longer.
+///
+/// # Panics
+/// When it does not come in time.
+pub fn wait_long_for<T>(
+    what: &str,
+    patience: Duration,
+    mut look: impl FnMut() -> Result<T, String>,
+) -> T {
     let begin = Instant::now();
     loop {
         match look() {
             Ok(found) => return found,
-            Err(last) if begin.elapsed() > PATIENCE => {
-                panic!("{what}: not within {PATIENCE:?}; last seen: {last}")
+            Err(last) if begin.elapsed() > patience => {
+                panic!("{what}: not within {patience:?}; last seen: {last}")
             }
             Err(_) => thread::sleep(Duration::from_millis(50)),
         }

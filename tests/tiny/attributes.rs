@@ -52,7 +52,10 @@ fn a_chmod_is_a_mode() {
     let change = acted.only("mode", "file");
     assert_eq!(change["before"]["mode"], "0644", "{change:#}");
     assert_eq!(change["after"]["mode"], "4711", "{change:#}");
-    assert_eq!(change["before"]["hash"], change["after"]["hash"], "{change:#}");
+    assert_eq!(
+        change["before"]["hash"], change["after"]["hash"],
+        "{change:#}"
+    );
 }
 
 #[test]
@@ -71,7 +74,10 @@ fn a_new_extended_attribute_is_an_xattr() {
     let acted = act(daemon, prepare, label);
     let change = acted.only("xattr", "file");
     assert_eq!(change["before"]["xattrs"], Value::Null, "{change:#}");
-    assert_eq!(change["after"]["xattrs"]["trusted.origin"], "here", "{change:#}");
+    assert_eq!(
+        change["after"]["xattrs"]["trusted.origin"], "here",
+        "{change:#}"
+    );
 }
 
 #[test]
@@ -80,7 +86,10 @@ fn a_removed_extended_attribute_is_an_xattr() {
         removexattr(folder.join("file"), "trusted.origin").unwrap();
     });
     let change = acted.only("xattr", "file");
-    assert_eq!(change["before"]["xattrs"]["trusted.origin"], "here", "{change:#}");
+    assert_eq!(
+        change["before"]["xattrs"]["trusted.origin"], "here",
+        "{change:#}"
+    );
     assert_eq!(change["after"]["xattrs"], Value::Null, "{change:#}");
 }
 
@@ -88,7 +97,13 @@ fn a_removed_extended_attribute_is_an_xattr() {
 fn a_new_access_control_list_is_an_xattr() {
     let acted = act(daemon, prepare, |folder| {
         let flags = XattrFlags::empty();
-        setxattr(folder.join("file"), "system.posix_acl_access", &acl(), flags).unwrap();
+        setxattr(
+            folder.join("file"),
+            "system.posix_acl_access",
+            &acl(),
+            flags,
+        )
+        .unwrap();
     });
     let change = acted.only("xattr", "file");
     let list = &change["after"]["xattrs"]["system.posix_acl_access"];

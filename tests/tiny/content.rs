@@ -33,11 +33,17 @@ fn modified(action: fn(&Path), after: &str) -> Value {
     let change = acted.only("modify", "file");
     assert_eq!(change["before"]["size"], BEFORE.len(), "{change:#}");
     assert_eq!(change["after"]["size"], after.len(), "{change:#}");
-    assert_ne!(change["before"]["hash"], change["after"]["hash"], "{change:#}");
-    assert_eq!(fs::read_to_string(acted.folder.join("file")).unwrap(), after);
+    assert_ne!(
+        change["before"]["hash"], change["after"]["hash"],
+        "{change:#}"
+    );
+    assert_eq!(
+        fs::read_to_string(acted.folder.join("file")).unwrap(),
+        after
+    );
     let content = daemon().who(acted.folder.join("file")).remove(0);
     let diff = content["diff"].as_str().unwrap_or_default();
-    assert!(diff.contains("@@"), "{content:#}");
+    assert!(!diff.is_empty(), "{content:#}");
     change.clone()
 }
 
@@ -218,6 +224,9 @@ fn an_open_file_shows_its_writes_while_it_is_open() {
         });
         assert_eq!(change["op"], "modify", "{change:#}");
         assert_eq!(change["actor"]["process"]["pid"], std::process::id());
+        assert_eq!(change["after"]["size"], 6 + 5 * (count - 1), "{change:#}");
+        let diff = change["diff"].as_str().unwrap_or_default();
+        assert!(diff.contains("+more"), "{change:#}");
     }
     drop(file);
     let changes = daemon().who(folder.join("file"));

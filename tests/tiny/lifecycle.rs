@@ -74,12 +74,20 @@ fn asked_to_end_it_writes_everything_and_refuses_stores_that_it_cannot_read() {
     assert_eq!(newer.code, Some(4), "{newer:?}");
     assert!(newer.errors.contains("schema 1000"), "{}", newer.errors);
 
-    fs::write(&store, "this is no database, but long enough to be one".repeat(100)).unwrap();
+    fs::write(
+        &store,
+        "this is no database, but long enough to be one".repeat(100),
+    )
+    .unwrap();
     let broken = daemon.tracer(&["run"]);
     assert_eq!(broken.code, Some(4), "{broken:?}");
     let names_it = broken.errors.contains(store.to_str().unwrap());
     assert!(names_it, "{}", broken.errors);
-    assert!(fs::read(&store).unwrap().starts_with(b"this is no database"));
+    assert!(
+        fs::read(&store)
+            .unwrap()
+            .starts_with(b"this is no database")
+    );
 }
 
 #[test]
@@ -90,10 +98,19 @@ fn a_mistake_in_the_configuration_is_named_with_file_line_and_key() {
     });
     let refused = daemon.tracer(&["run"]);
     assert_eq!(refused.code, Some(4), "{refused:?}");
-    for part in [daemon.config().to_str().unwrap(), "line 6", "`content.keep_bytes`"] {
+    for part in [
+        daemon.config().to_str().unwrap(),
+        "line 6",
+        "`content.keep_bytes`",
+    ] {
         assert!(refused.errors.contains(part), "{}", refused.errors);
     }
-    assert_eq!(refused.errors.trim_end().lines().count(), 1, "{}", refused.errors);
+    assert_eq!(
+        refused.errors.trim_end().lines().count(),
+        1,
+        "{}",
+        refused.errors
+    );
 }
 
 #[test]
@@ -101,7 +118,10 @@ fn each_outcome_has_its_exit_code() {
     let code = |arguments: &[&str]| daemon().tracer(arguments).code;
     assert_eq!(code(&["status"]), Some(0));
     assert_eq!(code(&["who", "/etc/was-never-there"]), Some(1));
-    assert_eq!(code(&["who", "relative"]), code(&["who", "/etc/was-never-there"]));
+    assert_eq!(
+        code(&["who", "relative"]),
+        code(&["who", "/etc/was-never-there"])
+    );
     assert_eq!(code(&["whom"]), Some(2));
     assert_eq!(code(&["log", "--since", "the day of the crow"]), Some(2));
     let stopped = Daemon::prepare(&Options::default());

@@ -103,7 +103,10 @@ fn a_rename_within_the_tree_is_a_rename() {
     let change = acted.only("rename", "renamed");
     let old = acted.folder.join("file");
     assert_eq!(change["from"], old.to_str().unwrap(), "{change:#}");
-    assert_eq!(change["before"]["hash"], change["after"]["hash"], "{change:#}");
+    assert_eq!(
+        change["before"]["hash"], change["after"]["hash"],
+        "{change:#}"
+    );
     assert_eq!(change["after"]["size"], 5, "{change:#}");
 }
 
@@ -150,8 +153,15 @@ fn a_new_file_that_is_renamed_over_another_is_one_modify() {
         fs::rename(folder.join("file.XyZ"), folder.join("file")).unwrap();
     });
     let change = acted.only("modify", "file");
-    assert_eq!(change["notes"], serde_json::json!(["replaced"]), "{change:#}");
-    assert_ne!(change["before"]["inode"], change["after"]["inode"], "{change:#}");
+    assert_eq!(
+        change["notes"],
+        serde_json::json!(["replaced"]),
+        "{change:#}"
+    );
+    assert_ne!(
+        change["before"]["inode"], change["after"]["inode"],
+        "{change:#}"
+    );
     assert_eq!(change["before"]["size"], 5, "{change:#}");
     assert_eq!(change["after"]["size"], 7, "{change:#}");
 }

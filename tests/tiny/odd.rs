@@ -108,5 +108,8 @@ fn a_writer_that_lived_only_for_a_moment_is_named() {
     let process = &change["actor"]["process"];
     assert_eq!(process["exe"], "/usr/bin/busybox", "{change:#}");
     assert_eq!(process["argv"][0], "touch", "{change:#}");
-    assert_eq!(change["actor"]["ancestry"][0]["pid"], acted.pid, "{change:#}");
+    assert_eq!(
+        change["actor"]["ancestry"][0]["pid"], acted.pid,
+        "{change:#}"
+    );
 }

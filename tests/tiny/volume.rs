@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::io::Write as _;
 use std::path::Path;
 
-use tests::{act, wait_for};
+use tests::{PATIENCE, act, wait_long_for};
 
 use crate::{daemon, kernel};
 
@@ -42,7 +42,7 @@ fn a_burst_of_new_files_loses_none() {
         2_000
     };
     create(&folder, count);
-    wait_for("all files are told", || {
+    wait_long_for("all files are told", 3 * PATIENCE, || {
         let status = daemon().status();
         let told = status["last_seq"].as_u64().unwrap() - before;
         (told >= count).then_some(()).ok_or(status.to_string())

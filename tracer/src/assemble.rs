@@ -296,7 +296,8 @@ impl Assembler {
         }
     }
 
-    /// The paths whose content should be read now, each once.
+    /// The paths whose content should be read now, each once. What is being written is only read
+    /// when it has been quiet.
     pub fn take_touched(&mut self) -> Vec<Text> {
         let mut touched = std::mem::take(&mut self.touched);
         touched.sort_unstable();
@@ -304,7 +305,7 @@ impl Assembler {
         touched.retain(|path| {
             self.pending
                 .get(path)
-                .is_some_and(|pending| !pending.is_gone())
+                .is_some_and(|pending| !pending.is_gone() && !pending.writing)
         });
         touched
     }
@@ -328,9 +329,11 @@ impl Assembler {
     }
 
     /// All changes that could be finished, for somebody who asks now: not what still waits for its
-    /// true name.
+    /// true name, nor what is being written at this moment.
     pub fn take_all_settled(&mut self) -> Vec<Assembled> {
-        self.finish_where(|pending| !pending.open && !names::is_temporary(&pending.path));
+        self.finish_where(|pending| {
+            !pending.open && !pending.writing && !names::is_temporary(&pending.path)
+        });
         self.in_order()
     }
 

@@ -238,12 +238,17 @@ impl Capture {
 }
 
 /// Whether it is the same file, unchanged. The change time of a directory moves with each name in
-/// it, and links and special files have no content, so there the inode alone says it.
+/// it, and links and special files have no content, so there the inode alone says it. Where the
+/// change time is not known, that of the content stands in for it.
 fn is_same(stat: &Stat, expected: &Inode) -> bool {
     let is_regular = FileType::from_mode(stat.st_mode).is_regular();
     let now = inode_of(stat);
+    let is_same_time = match expected.ctime_ns {
+        Inode::UNKNOWN_TIME => now.mtime_ns == expected.mtime_ns,
+        ctime_ns => now.ctime_ns == ctime_ns,
+    };
     now.number == expected.number
-        && (!is_regular || (now.ctime_ns, now.size) == (expected.ctime_ns, expected.size))
+        && (!is_regular || (is_same_time && now.size == expected.size))
 }
 
 fn describe(stat: &Stat) -> FileState {

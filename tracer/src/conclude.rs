@@ -13,11 +13,11 @@ pub(crate) use self::ledger::from_stored;
 use self::ledger::{Draft, Known, Ledger};
 use self::renamed::Moved;
 use crate::assemble::{Assembled, Came};
-use crate::capture::{Capture, Captured, Found};
+use crate::capture::{Capture, Captured, Found, inode_of};
 use crate::observed::Inode;
 use crate::reconcile::{Difference, DifferenceKind};
 use crate::store::{self, Batch, Reader};
-use crate::trees::Trees;
+use crate::trees::{Trees, open};
 
 /// Names the host in changes.
 #[derive(Clone, Debug, Default)]
@@ -89,8 +89,13 @@ impl Conclude {
             operations,
             shared,
             inode,
+            writing,
             captured,
         } = assembled;
+        let inode = match inode {
+            Some(began) if writing => Some(written(&path, began)),
+            inode => inode,
+        };
         let before = self.ledger.known(&path)?;
         let mut draft = Draft {
             time,
@@ -309,4 +314,13 @@ impl Conclude {
         };
         self.ledger.tell_sysctl(draft, before, after);
     }
+}
+
+/// The file after a write that was told of as it began, before it moved times and size on.
+fn written(path: &Text, began: Inode) -> Inode {
+    let now = open::file(path).and_then(rustix::fs::fstat);
+    now.map(|now| inode_of(&now))
+        .ok()
+        .filter(|now| now.number == began.number)
+        .unwrap_or(began)
 }

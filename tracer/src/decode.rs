@@ -371,7 +371,11 @@ fn rename(record: &[u8], places: &dyn Places) -> Result<Event, Error> {
         exchanged: flags & RENAME_EXCHANGE != 0,
         replaced: inode_seen(&replaced),
     };
-    let inode = inode_seen(&inode);
+    // The record is made before the rename, which moves the change time on.
+    let inode = inode_seen(&inode).map(|inode| Inode {
+        ctime_ns: Inode::UNKNOWN_TIME,
+        ..inode
+    });
     let path = to.path;
     Ok(Event::File(FileEvent {
         action,

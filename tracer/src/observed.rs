@@ -226,8 +226,13 @@ pub struct Inode {
     pub gid: u32,
     /// Size in bytes.
     pub size: u64,
-    /// Change time in nanoseconds since the epoch.
+    /// Change time in nanoseconds since the epoch, or [`Inode::UNKNOWN_TIME`].
     pub ctime_ns: i64,
     /// Time of the last change of its content, likewise.
     pub mtime_ns: i64,
+}
+
+impl Inode {
+    /// Stands for a change time that what happened moved on after the inode was looked at.
+    pub const UNKNOWN_TIME: i64 = 0;
 }

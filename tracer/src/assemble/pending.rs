@@ -28,6 +28,8 @@ pub struct Assembled {
     pub shared: bool,
     /// The file as the kernel saw it last.
     pub inode: Option<Inode>,
+    /// Whether the kernel told of a write as it began: times and size were still those before.
+    pub writing: bool,
     /// What was read of it at once; none where it could not be.
     pub captured: Option<Captured>,
 }
@@ -76,6 +78,8 @@ pub(super) struct Pending {
     shared: bool,
     /// An open is about to create it, and no close was seen yet.
     pub(super) open: bool,
+    /// The last that was told is that a write began: what it writes may not be there yet.
+    pub(super) writing: bool,
     pub(super) inode: Option<Inode>,
     pub(super) captured: Option<Captured>,
 }
@@ -92,6 +96,7 @@ impl Pending {
             writers: Vec::new(),
             shared: false,
             open: false,
+            writing: false,
             inode: seen.inode,
             captured: None,
         }
@@ -163,6 +168,7 @@ impl Pending {
         let before = self.inode;
         self.last = seen.time;
         self.inode = seen.inode.or(self.inode);
+        self.writing = *action == Action::Dirtied && seen.inode.is_some();
         match action {
             Action::Released { .. } if before == seen.inode => {}
             Action::Closed { .. } => {
@@ -222,7 +228,8 @@ impl Pending {
             operations: self.operations.max(1),
             shared: self.shared,
             inode: self.inode,
-            captured: self.captured,
+            writing: self.writing,
+            captured: self.captured.filter(|_| !self.writing),
         })
     }
 }

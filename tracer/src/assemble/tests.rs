@@ -277,3 +277,18 @@ fn a_creation_that_is_told_by_the_closing_alone_counts_from_the_first_event() {
         .then(&sed, "/e/hosts", renamed("/e/sedAbCdEf", true));
     assert_eq!(story.all(), ["10 replaced /e/hosts"]);
 }
+
+#[test]
+fn what_is_being_written_is_not_read_before_it_has_been_quiet() {
+    let logger = process(10, 1);
+    let mut story = Story::new();
+    story.then(&logger, "/e/log", Action::Dirtied);
+    assert!(story.assembler.take_touched().is_empty());
+    assert!(story.assembler.take_all_settled().is_empty());
+    story.wait(QUIET);
+    let finished = story.assembler.take_finished(story.time);
+    assert!(finished[0].writing && finished[0].captured.is_none());
+    story.then(&logger, "/e/log", CLOSED);
+    assert_eq!(story.assembler.take_touched(), ["/e/log".into()]);
+    assert!(!story.assembler.take_all_settled()[0].writing);
+}

@@ -116,6 +116,21 @@ fn a_file_that_moved_on_shows_what_was_expected_and_no_content() {
 }
 
 #[test]
+fn a_file_whose_change_time_is_not_known_is_the_same_by_that_of_its_content() {
+    let folder = Folder::new();
+    let path = folder.write("x", "before");
+    let expected = Inode {
+        ctime_ns: Inode::UNKNOWN_TIME,
+        ..inode(&path)
+    };
+    let same = capture().read(&path, Some(&expected)).into_found().unwrap();
+    assert!(!same.moved_on);
+    folder.write("x", "after that");
+    let found = capture().read(&path, Some(&expected)).into_found().unwrap();
+    assert!(found.moved_on);
+}
+
+#[test]
 fn a_replaced_file_is_not_taken_for_the_old_one() {
     let folder = Folder::new();
     let path = folder.write("x", "same");
