@@ -6,7 +6,8 @@
 mod names;
 mod pending;
 
-use std::collections::HashMap;
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap};
 use std::time::Duration;
 
 use change::{Text, Timestamp};
@@ -28,6 +29,9 @@ const MAX_PENDING: usize = 20_000;
 #[derive(Default)]
 pub struct Assembler {
     pending: HashMap<Text, Pending>,
+    /// When to look at each of them next, the earliest on top: without it a burst would be looked
+    /// through as a whole with each batch of records.
+    due: BinaryHeap<Reverse<(Timestamp, Text)>>,
     finished: Vec<Assembled>,
     /// Paths whose content should be read at once.
     touched: Vec<Text>,
@@ -115,6 +119,12 @@ impl Assembler {
                     pending.came = Came::Created;
                 }
                 pending.write(action, seen);
+                let due = pending.due();
+                if due < pending.look_at {
+                    // It was open under a temporary name, and now it is complete.
+                    pending.look_at = due;
+                    self.due.push(Reverse((due, path.clone())));
+                }
                 self.touched.push(path);
                 return;
             }
@@ -127,7 +137,7 @@ impl Assembler {
         };
         let mut pending = Pending::new(path.clone(), came, seen);
         pending.write(action, seen);
-        self.pending.insert(path.clone(), pending);
+        self.begin(pending);
         self.touched.push(path);
     }
 
@@ -135,18 +145,9 @@ impl Assembler {
     fn touch(&mut self, path: Text, seen: &Seen<'_>, is_same_program: &dyn Fn(&Who, &Who) -> bool) {
         match self.pending.get_mut(&path) {
             Some(pending) if pending.belongs(seen, is_same_program) => pending.touch(seen),
-            Some(_) => {
+            _ => {
                 self.finish(&path);
-                self.pending.insert(
-                    path.clone(),
-                    Pending::new(path.clone(), Came::Existed, seen),
-                );
-            }
-            None => {
-                self.pending.insert(
-                    path.clone(),
-                    Pending::new(path.clone(), Came::Existed, seen),
-                );
+                self.begin(Pending::new(path.clone(), Came::Existed, seen));
             }
         }
         self.touched.push(path);
@@ -166,7 +167,7 @@ impl Assembler {
         }
         let mut pending = Pending::new(path.clone(), came, seen);
         pending.open = open;
-        self.pending.insert(path.clone(), pending);
+        self.begin(pending);
         if !open {
             self.touched.push(path);
         }
@@ -192,10 +193,7 @@ impl Assembler {
             }
             self.finish(path);
         }
-        self.pending.insert(
-            path.clone(),
-            Pending::gone(path.clone(), State::Deleted, seen),
-        );
+        self.begin(Pending::gone(path.clone(), State::Deleted, seen));
     }
 
     /// A file that was put aside is removed again. What it was put aside from is either there anew,
@@ -209,8 +207,7 @@ impl Assembler {
             return;
         };
         if self.pending.get(&from).is_some_and(Pending::is_gone) {
-            self.pending
-                .insert(from.clone(), Pending::gone(from, State::Deleted, seen));
+            self.begin(Pending::gone(from, State::Deleted, seen));
         }
     }
 
@@ -247,10 +244,9 @@ impl Assembler {
         };
         let mut pending = Pending::new(to.clone(), came, seen);
         pending.open = false;
-        self.pending.insert(to.clone(), pending);
+        self.begin(pending);
         if was_watched {
-            let aside = Pending::gone(from.path.clone(), State::MovedTo(to.clone()), seen);
-            self.pending.insert(from.path, aside);
+            self.begin(Pending::gone(from.path, State::MovedTo(to.clone()), seen));
         }
         if into_watched {
             self.touched.push(to);
@@ -268,7 +264,7 @@ impl Assembler {
         let mut pending = Pending::new(to.clone(), came, seen);
         pending.operations = source.operations;
         pending.open = false;
-        self.pending.insert(to.clone(), pending);
+        self.begin(pending);
         self.touched.push(to);
     }
 
@@ -289,8 +285,7 @@ impl Assembler {
                     into_watched: true,
                     replaced: true,
                 };
-                self.pending
-                    .insert(now.clone(), Pending::new(now.clone(), came, seen));
+                self.begin(Pending::new(now.clone(), came, seen));
                 self.touched.push(now);
             }
         }
@@ -324,7 +319,15 @@ impl Assembler {
 
     /// The changes that are finished by now, in the order of their times.
     pub fn take_finished(&mut self, now: Timestamp) -> Vec<Assembled> {
-        self.finish_where(|pending| pending.is_quiet(now));
+        while let Some(Reverse((due, _))) = self.due.peek() {
+            if *due > now {
+                break;
+            }
+            let Some(Reverse((due, path))) = self.due.pop() else {
+                break;
+            };
+            self.finish_if_quiet(path, due);
+        }
         self.in_order()
     }
 
@@ -346,6 +349,32 @@ impl Assembler {
     /// When the next change may be finished, if any is in the making.
     pub fn is_empty(&self) -> bool {
         self.pending.is_empty()
+    }
+
+    /// Looks at a change at the time that was noted for it.
+    fn finish_if_quiet(&mut self, path: Text, noted: Timestamp) {
+        // What was noted may be of an earlier change of the path, which is finished.
+        let Some(pending) = self.pending.get_mut(&path) else {
+            return;
+        };
+        if pending.look_at != noted {
+            return;
+        }
+        let due = pending.due();
+        if due <= noted {
+            self.finish(&path);
+        } else {
+            pending.look_at = due;
+            self.due.push(Reverse((due, path)));
+        }
+    }
+
+    /// Takes up a change in the place of what was in the making under its path.
+    fn begin(&mut self, mut pending: Pending) {
+        pending.look_at = pending.due();
+        self.due
+            .push(Reverse((pending.look_at, pending.path.clone())));
+        self.pending.insert(pending.path.clone(), pending);
     }
 
     fn finish_where(&mut self, is_due: impl Fn(&Pending) -> bool) {

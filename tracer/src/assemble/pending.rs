@@ -71,6 +71,8 @@ pub(super) struct Pending {
     pub(super) came: Came,
     state: State,
     pub(super) last: Timestamp,
+    /// When the assembler looks at it next.
+    pub(super) look_at: Timestamp,
     who: Who,
     pub(super) operations: u64,
     /// Who wrote through which description.
@@ -91,6 +93,7 @@ impl Pending {
             came,
             state: State::Present,
             last: seen.time,
+            look_at: seen.time,
             who: seen.who.clone(),
             operations: 0,
             writers: Vec::new(),
@@ -203,15 +206,16 @@ impl Pending {
         self.inode = seen.inode.or(self.inode);
     }
 
-    pub(super) fn is_quiet(&self, now: Timestamp) -> bool {
+    /// When it is finished unless something more happens.
+    pub(super) fn due(&self) -> Timestamp {
         let new = self.is_new() || self.open;
         let wait = if new && names::is_temporary(&self.path) {
             TEMPORARY
         } else {
             QUIET
         };
-        let elapsed = now.as_nanos().saturating_sub(self.last.as_nanos());
-        elapsed >= i64::try_from(wait.as_nanos()).unwrap_or(i64::MAX)
+        self.last
+            .plus_nanos(i64::try_from(wait.as_nanos()).unwrap_or(i64::MAX))
     }
 
     /// None where another change tells the same: the old name of a file that was renamed.

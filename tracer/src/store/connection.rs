@@ -5,6 +5,7 @@ use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::Path;
 use std::time::Duration;
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 
 use super::Error;
@@ -87,6 +88,11 @@ fn open(path: &Path, access: OpenFlags) -> Result<Connection, Error> {
             Ok(_) => damaged_or(path, error, "open the store"),
         })?;
     connection.busy_timeout(BUSY).doing("open the store")?;
+    // Otherwise SQLite plans a query anew for the values it is asked with, and as the cache of
+    // statements takes the values away after each use, that is each time.
+    connection
+        .set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)
+        .doing("open the store")?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
     Ok(connection)
 }
