@@ -106,9 +106,9 @@ impl Daemon {
         let mut watch = vec![daemon.tree().display().to_string()];
         watch.extend(options.also_watch.iter().cloned());
         let config = format!(
-            "state_dir = {:?}\nsocket = {:?}\nsocket_group = \"\"\nwatch = {watch:?}\n{}\n",
-            daemon.state(),
-            daemon.folder.path().join("socket"),
+            "state_dir = '{}'\nsocket = '{}'\nsocket_group = \"\"\nwatch = {watch:?}\n{}\n",
+            daemon.state().display(),
+            daemon.folder.path().join("socket").display(),
             options.settings,
         );
         fs::write(daemon.config(), config).unwrap();
@@ -207,27 +207,13 @@ impl Daemon {
     /// The objects that a command of the tracer prints; none when it found nothing.
     pub fn ask(&self, arguments: &[&str]) -> Vec<Value> {
         let arguments = [arguments, &["--json"]].concat();
-        self.objects(&mut self.command(&arguments))
-    }
-
-    fn objects(&self, command: &mut Command) -> Vec<Value> {
-        let asked = run(command);
-        assert!(
-            matches!(asked.code, Some(0 | 1)),
-            "{command:?} ended with {:?}: {}",
-            asked.code,
-            asked.errors
-        );
-        let lines = asked.output.lines();
-        lines
-            .map(|line| serde_json::from_str(line).unwrap_or_else(|_| panic!("no JSON: {line}")))
-            .collect()
+        objects(&mut self.command(&arguments))
     }
 
     /// The changes of one file, newest first, each with its diff.
     pub fn who(&self, path: impl AsRef<Path>) -> Vec<Value> {
         let mut command = self.command(&["who", "--json", "-n", "1000"]);
-        self.objects(command.arg(path.as_ref()))
+        objects(command.arg(path.as_ref()))
     }
 
     /// The only change of one file.
@@ -236,8 +222,8 @@ impl Daemon {
         assert_eq!(
             changes.len(),
             1,
-            "changes of {:?}: {changes:#?}",
-            path.as_ref()
+            "changes of {}: {changes:#?}",
+            path.as_ref().display()
         );
         changes.remove(0)
     }
@@ -297,4 +283,19 @@ impl Drop for Daemon {
             eprintln!("--- the daemon's log\n{}", self.read_log());
         }
     }
+}
+
+/// The objects that a command of the tracer prints.
+fn objects(command: &mut Command) -> Vec<Value> {
+    let asked = run(command);
+    assert!(
+        matches!(asked.code, Some(0 | 1)),
+        "{command:?} ended with {:?}: {}",
+        asked.code,
+        asked.errors
+    );
+    let lines = asked.output.lines();
+    lines
+        .map(|line| serde_json::from_str(line).unwrap_or_else(|_| panic!("no JSON: {line}")))
+        .collect()
 }

@@ -1,6 +1,13 @@
 //! What the end-to-end tests share: a daemon of their own, processes that act for a test, and
 //! waiting for what is to come.
 
+#![expect(
+    clippy::panic,
+    clippy::print_stderr,
+    clippy::unwrap_used,
+    reason = "what goes wrong here is a test that fails"
+)]
+
 mod acting;
 mod daemon;
 mod wait;

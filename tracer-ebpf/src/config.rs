@@ -21,7 +21,10 @@ pub const BLOOM_WORDS: usize = 64;
 #[inline]
 pub fn bloom_bit(inode: u64) -> (usize, u64) {
     let mixed = inode.wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    ((mixed >> 58) as usize % BLOOM_WORDS, 1 << (mixed >> 52 & 63))
+    (
+        (mixed >> 58) as usize % BLOOM_WORDS,
+        1 << (mixed >> 52 & 63),
+    )
 }
 
 /// The one value of the map `SETTINGS`.

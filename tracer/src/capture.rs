@@ -247,8 +247,7 @@ fn is_same(stat: &Stat, expected: &Inode) -> bool {
         Inode::UNKNOWN_TIME => now.mtime_ns == expected.mtime_ns,
         ctime_ns => now.ctime_ns == ctime_ns,
     };
-    now.number == expected.number
-        && (!is_regular || (is_same_time && now.size == expected.size))
+    now.number == expected.number && (!is_regular || (is_same_time && now.size == expected.size))
 }
 
 fn describe(stat: &Stat) -> FileState {

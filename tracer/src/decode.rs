@@ -13,7 +13,9 @@ use tracer_ebpf::{
 use zerocopy::{FromBytes, Immutable, KnownLayout};
 
 use self::paths::{device, inode_seen, join, name, watched_path};
-use crate::observed::{Action, Event, FileEvent, Observation, ProcessId, Program, Task, Who};
+use crate::observed::{
+    Action, Event, FileEvent, Inode, Observation, ProcessId, Program, Task, Who,
+};
 
 /// Says why a record cannot be understood.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]

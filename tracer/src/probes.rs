@@ -2,22 +2,21 @@
 //! With its folder the only place that knows aya.
 
 pub mod btf;
+mod host;
 pub mod plan;
 mod ring;
 pub mod selftest;
 
-use std::fs::{self, File};
-use std::os::fd::{AsFd as _, AsRawFd as _};
+use std::fs::File;
 
 use aya::maps::{Array, HashMap, MapData, PerCpuArray};
-use aya::programs::{
-    BtfTracePoint, CgroupAttachMode, CgroupSysctl, FEntry, FExit, Program, ProgramError,
-};
+use aya::programs::{BtfTracePoint, CgroupAttachMode, CgroupSysctl, FEntry, FExit, ProgramError};
 use aya::{Ebpf, EbpfLoader};
 use change::wire::{CheckBody, CheckState};
 use tracer_ebpf::{Offsets, Probe, RootKey, RootValue, Settings, bloom_bit};
 
 use btf::Btf;
+use host::{chain, missed_runs, split_functions, unified_hierarchy};
 use plan::{Attachment, Planned, Way};
 use zerocopy::FromZeros as _;
 
@@ -358,53 +357,6 @@ fn map<T: TryFrom<aya::maps::Map, Error = aya::maps::MapError>>(
     })
 }
 
-/// Tells which functions the compiler has split, by their symbols (`vfs_rmdir.part.0`).
-fn split_functions() -> impl Fn(&str) -> bool {
-    let symbols = fs::read("/proc/kallsyms").unwrap_or_default();
-    let is_split = |line: &&[u8]| {
-        let name = line
-            .splitn(3, |byte| *byte == b' ')
-            .nth(2)
-            .unwrap_or_default();
-        [".part.", ".isra.", ".constprop."]
-            .iter()
-            .any(|mark| contains(name, mark.as_bytes()))
-    };
-    let names: Vec<Vec<u8>> = symbols
-        .split(|byte| *byte == b'\n')
-        .filter(|line| line.contains(&b'.'))
-        .filter(is_split)
-        .filter_map(|line| line.splitn(3, |byte| *byte == b' ').nth(2))
-        .map(|name| {
-            name.split(|byte| *byte == b'.')
-                .next()
-                .unwrap_or_default()
-                .to_vec()
-        })
-        .collect();
-    move |function| names.iter().any(|name| name == function.as_bytes())
-}
-
-fn contains(haystack: &[u8], needle: &[u8]) -> bool {
-    haystack
-        .windows(needle.len())
-        .any(|window| window == needle)
-}
-
-/// How often the kernel passed over a program because it was at work on that CPU already: the line
-/// `recursion_misses` of fdinfo (5.12 on; 0 where there is none).
-fn missed_runs(program: &Program) -> u64 {
-    let Ok(fd) = program.fd() else { return 0 };
-    let path = format!("/proc/self/fdinfo/{}", fd.as_fd().as_raw_fd());
-    let text = fs::read_to_string(path).unwrap_or_default();
-    let count = text
-        .lines()
-        .find_map(|line| line.strip_prefix("recursion_misses:"));
-    count
-        .and_then(|count| count.trim().parse().ok())
-        .unwrap_or(0)
-}
-
 fn root_key(dev: u64, inode: u64) -> RootKey {
     let dev = rustix::fs::major(dev) << 20 | rustix::fs::minor(dev);
     RootKey {
@@ -412,23 +364,4 @@ fn root_key(dev: u64, inode: u64) -> RootKey {
         dev,
         reserved: 0,
     }
-}
-
-/// Where the unified cgroup hierarchy is mounted.
-fn unified_hierarchy() -> Option<String> {
-    let mounts = fs::read_to_string("/proc/self/mountinfo").ok()?;
-    let line = mounts.lines().find(|line| line.contains(" - cgroup2 "))?;
-    line.split(' ').nth(4).map(str::to_owned)
-}
-
-/// An error with its causes in one line; of the verifier's log only the end, which has the reason.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(inner) = cause {
-        text = format!("{text}: {inner}");
-        cause = inner.source();
-    }
-    let tail: Vec<&str> = text.lines().rev().take(6).collect();
-    tail.into_iter().rev().collect::<Vec<_>>().join(" | ")
 }

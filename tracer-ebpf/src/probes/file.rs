@@ -215,7 +215,7 @@ pub(crate) fn set_acl_1_4(ctx: FExitContext) -> u32 {
     finish(try_acl(&ctx), Probe::SetAcl)
 }
 
-/// `ACL_TYPE_DEFAULT` of include/linux/posix_acl.h.
+/// `ACL_TYPE_DEFAULT` of `include/linux/posix_acl.h`.
 const ACL_TYPE_DEFAULT: u64 = 0x4000;
 
 #[inline(always)]

@@ -112,7 +112,8 @@ fn load(measured: &Value) -> String {
     if measured["alone_ns"].is_number() {
         let (alone, in_line) = (number(measured, "alone_ns"), number(measured, "cpu_ns"));
         let total = (in_line + daemon) / alone;
-        text += &format!(", {:.2} in-line, {total:.2} in total", in_line / alone);
+        let in_line = in_line / alone;
+        text = format!("{text}, {in_line:.2} in-line, {total:.2} in total");
     }
     text
 }
