@@ -5,6 +5,7 @@
 
 mod names;
 mod pending;
+mod renames;
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
@@ -14,9 +15,10 @@ use change::{Text, Timestamp};
 
 pub use pending::{Assembled, Came};
 use pending::{Pending, State};
+use renames::Moved;
 
 use crate::capture::Captured;
-use crate::observed::{Action, FileEvent, Name, Who};
+use crate::observed::{Action, FileEvent, Who};
 
 /// A change is finished when nothing more happened to the file for so long.
 pub const QUIET: Duration = Duration::from_secs(1);
@@ -114,18 +116,7 @@ impl Assembler {
                 return;
             }
             if pending.belongs(seen, is_same_program) {
-                if created && pending.came == Came::Existed {
-                    // Only the closing tells of the creation, and something was told before it.
-                    pending.came = Came::Created;
-                }
-                pending.write(action, seen);
-                let due = pending.due();
-                if due < pending.look_at {
-                    // It was open under a temporary name, and now it is complete.
-                    pending.look_at = due;
-                    self.due.push(Reverse((due, path.clone())));
-                }
-                self.touched.push(path);
+                self.write_on(path, action, seen);
                 return;
             }
             self.finish(&path);
@@ -138,6 +129,25 @@ impl Assembler {
         let mut pending = Pending::new(path.clone(), came, seen);
         pending.write(action, seen);
         self.begin(pending);
+        self.touched.push(path);
+    }
+
+    /// Content was written by the action that is in the making.
+    fn write_on(&mut self, path: Text, action: &Action, seen: &Seen<'_>) {
+        if let Some(pending) = self.pending.get_mut(&path) {
+            let created = matches!(action, Action::Closed { created: true });
+            if created && pending.came == Came::Existed {
+                // Only the closing tells of the creation, and something was told before it.
+                pending.came = Came::Created;
+            }
+            pending.write(action, seen);
+            let due = pending.due();
+            if due < pending.look_at {
+                // It was open under a temporary name, and now it is complete.
+                pending.look_at = due;
+                self.due.push(Reverse((due, path.clone())));
+            }
+        }
         self.touched.push(path);
     }
 
@@ -194,101 +204,6 @@ impl Assembler {
             self.finish(path);
         }
         self.begin(Pending::gone(path.clone(), State::Deleted, seen));
-    }
-
-    /// A file that was put aside is removed again. What it was put aside from is either there anew,
-    /// which is told, or it is gone with it.
-    fn drop_put_aside(&mut self, path: &Text, seen: &Seen<'_>) {
-        let Some(Pending {
-            came: Came::Renamed { from, .. },
-            ..
-        }) = self.pending.remove(path)
-        else {
-            return;
-        };
-        if self.pending.get(&from).is_some_and(Pending::is_gone) {
-            self.begin(Pending::gone(from, State::Deleted, seen));
-        }
-    }
-
-    fn rename(&mut self, to: Text, moved: Moved, seen: &Seen<'_>) {
-        let Moved {
-            from,
-            into_watched,
-            mut replaced,
-        } = moved;
-        if let Some(pending) = self.pending.get(&to) {
-            if pending.is_gone() && pending.is_by(seen.who) {
-                replaced = true;
-                self.pending.remove(&to);
-            } else {
-                self.finish(&to);
-            }
-        }
-        let source = self.pending.remove(&from.path);
-        if let Some(source) = source {
-            if source.is_new() && !source.is_gone() && into_watched {
-                self.settle(to, source, replaced, seen);
-                return;
-            }
-            self.finish_pending(source);
-        }
-        let was_watched = from.watched;
-        let came = match (replaced, was_watched) {
-            (true, false) => Came::Replaced,
-            _ => Came::Renamed {
-                from: from.path.clone(),
-                into_watched,
-                replaced,
-            },
-        };
-        let mut pending = Pending::new(to.clone(), came, seen);
-        pending.open = false;
-        self.begin(pending);
-        if was_watched {
-            self.begin(Pending::gone(from.path, State::MovedTo(to.clone()), seen));
-        }
-        if into_watched {
-            self.touched.push(to);
-        }
-    }
-
-    /// A file that was made under another name gets its true name: the change is that of the
-    /// name it has from now on.
-    fn settle(&mut self, to: Text, source: Pending, replaced: bool, seen: &Seen<'_>) {
-        let came = match (replaced, source.came) {
-            (true, _) => Came::Replaced,
-            (false, Came::Replaced) => Came::Created,
-            (false, came) => came,
-        };
-        let mut pending = Pending::new(to.clone(), came, seen);
-        pending.operations = source.operations;
-        pending.open = false;
-        self.begin(pending);
-        self.touched.push(to);
-    }
-
-    fn exchange(&mut self, path: Text, moved: Moved, seen: &Seen<'_>) {
-        let Moved {
-            from, into_watched, ..
-        } = moved;
-        self.finish(&path);
-        self.finish(&from.path);
-        let ends = [
-            (path.clone(), from.path.clone(), into_watched),
-            (from.path, path, from.watched),
-        ];
-        for (now, before, watched) in ends {
-            if watched {
-                let came = Came::Renamed {
-                    from: before,
-                    into_watched: true,
-                    replaced: true,
-                };
-                self.begin(Pending::new(now.clone(), came, seen));
-                self.touched.push(now);
-            }
-        }
     }
 
     /// The paths whose content should be read now, each once. What is being written is only read
@@ -421,12 +336,6 @@ struct Seen<'a> {
     who: &'a Who,
     inode: Option<crate::observed::Inode>,
     description: Option<u64>,
-}
-
-struct Moved {
-    from: Name,
-    into_watched: bool,
-    replaced: bool,
 }
 
 #[cfg(test)]

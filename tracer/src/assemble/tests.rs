@@ -1,7 +1,7 @@
 //! What users do, told as the kernel tells it.
 
 use super::*;
-use crate::observed::{Inode, ProcessId, Task};
+use crate::observed::{Inode, Name, ProcessId, Task};
 
 fn process(pid: u32, parent: u32) -> Who {
     Who::Task(Task {

@@ -1,0 +1,111 @@
+//! Names that move: saves by rename, files put aside, swaps.
+
+use change::Text;
+
+use super::pending::{Came, Pending, State};
+use super::{Assembler, Seen};
+use crate::observed::Name;
+
+/// What a rename did to names.
+pub(super) struct Moved {
+    pub(super) from: Name,
+    pub(super) into_watched: bool,
+    pub(super) replaced: bool,
+}
+
+impl Assembler {
+    /// A file that was put aside is removed again. What it was put aside from is either there anew,
+    /// which is told, or it is gone with it.
+    pub(super) fn drop_put_aside(&mut self, path: &Text, seen: &Seen<'_>) {
+        let Some(Pending {
+            came: Came::Renamed { from, .. },
+            ..
+        }) = self.pending.remove(path)
+        else {
+            return;
+        };
+        if self.pending.get(&from).is_some_and(Pending::is_gone) {
+            self.begin(Pending::gone(from, State::Deleted, seen));
+        }
+    }
+
+    pub(super) fn rename(&mut self, to: Text, moved: Moved, seen: &Seen<'_>) {
+        let Moved {
+            from,
+            into_watched,
+            mut replaced,
+        } = moved;
+        if let Some(pending) = self.pending.get(&to) {
+            if pending.is_gone() && pending.is_by(seen.who) {
+                replaced = true;
+                self.pending.remove(&to);
+            } else {
+                self.finish(&to);
+            }
+        }
+        let source = self.pending.remove(&from.path);
+        if let Some(source) = source {
+            if source.is_new() && !source.is_gone() && into_watched {
+                self.settle(to, source, replaced, seen);
+                return;
+            }
+            self.finish_pending(source);
+        }
+        let was_watched = from.watched;
+        let came = match (replaced, was_watched) {
+            (true, false) => Came::Replaced,
+            _ => Came::Renamed {
+                from: from.path.clone(),
+                into_watched,
+                replaced,
+            },
+        };
+        let mut pending = Pending::new(to.clone(), came, seen);
+        pending.open = false;
+        self.begin(pending);
+        if was_watched {
+            self.begin(Pending::gone(from.path, State::MovedTo(to.clone()), seen));
+        }
+        if into_watched {
+            self.touched.push(to);
+        }
+    }
+
+    /// A file that was made under another name gets its true name: the change is that of the
+    /// name it has from now on.
+    pub(super) fn settle(&mut self, to: Text, source: Pending, replaced: bool, seen: &Seen<'_>) {
+        let came = match (replaced, source.came) {
+            (true, _) => Came::Replaced,
+            (false, Came::Replaced) => Came::Created,
+            (false, came) => came,
+        };
+        let mut pending = Pending::new(to.clone(), came, seen);
+        pending.operations = source.operations;
+        pending.open = false;
+        self.begin(pending);
+        self.touched.push(to);
+    }
+
+    pub(super) fn exchange(&mut self, path: Text, moved: Moved, seen: &Seen<'_>) {
+        let Moved {
+            from, into_watched, ..
+        } = moved;
+        self.finish(&path);
+        self.finish(&from.path);
+        let ends = [
+            (path.clone(), from.path.clone(), into_watched),
+            (from.path, path, from.watched),
+        ];
+        for (now, before, watched) in ends {
+            if watched {
+                let came = Came::Renamed {
+                    from: before,
+                    into_watched: true,
+                    replaced: true,
+                };
+                self.begin(Pending::new(now.clone(), came, seen));
+                self.touched.push(now);
+            }
+        }
+    }
+}
