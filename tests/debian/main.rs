@@ -82,6 +82,11 @@ fn alice_edits_with_vim_as_root_over_ssh() {
     assert!(diff.contains("-    worker_connections 768;"), "{diff}");
     assert!(diff.contains("+    worker_connections 4096;"), "{diff}");
 
+    let told = daemon().tell(&["who", path]);
+    println!("{told}");
+    assert!(told.starts_with("alice edited it"), "{told}");
+    assert!(told.contains("over ssh from 10.1.2.3"), "{told}");
+
     let blame = daemon().ask(&["blame", path]);
     let text = serde_json::to_string(&blame).unwrap();
     assert!(text.contains("alice"), "{blame:#?}");

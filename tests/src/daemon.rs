@@ -210,6 +210,11 @@ impl Daemon {
         objects(&mut self.command(&arguments))
     }
 
+    /// What a command of the tracer prints for people.
+    pub fn tell(&self, arguments: &[&str]) -> String {
+        run(&mut self.command(arguments)).output
+    }
+
     /// The changes of one file, newest first, each with its diff.
     pub fn who(&self, path: impl AsRef<Path>) -> Vec<Value> {
         let mut command = self.command(&["who", "--json", "-n", "1000"]);

@@ -22,6 +22,8 @@ use crate::observed::{Action, FileEvent, Who};
 
 /// A change is finished when nothing more happened to the file for so long.
 pub const QUIET: Duration = Duration::from_secs(1);
+/// A change that never comes to rest is told when it is this old; what follows is another one.
+pub const LONGEST: Duration = Duration::from_secs(10);
 /// A file with the name of a temporary one waits so long for being renamed to its true name.
 pub const TEMPORARY: Duration = Duration::from_mins(5);
 /// How many changes may be in the making before the oldest are finished early.

@@ -1,8 +1,10 @@
 //! One change in the making.
 
+use std::time::Duration;
+
 use change::{Text, Timestamp};
 
-use super::{QUIET, Seen, TEMPORARY, names};
+use super::{LONGEST, QUIET, Seen, TEMPORARY, names};
 use crate::capture::Captured;
 use crate::observed::{Action, Inode, Who};
 
@@ -72,6 +74,7 @@ pub(super) struct Pending {
     state: State,
     pub(super) last: Timestamp,
     /// When the assembler looks at it next.
+    first: Timestamp,
     pub(super) look_at: Timestamp,
     who: Who,
     pub(super) operations: u64,
@@ -93,6 +96,7 @@ impl Pending {
             came,
             state: State::Present,
             last: seen.time,
+            first: seen.time,
             look_at: seen.time,
             who: seen.who.clone(),
             operations: 0,
@@ -214,8 +218,9 @@ impl Pending {
         } else {
             QUIET
         };
-        self.last
-            .plus_nanos(i64::try_from(wait.as_nanos()).unwrap_or(i64::MAX))
+        let quiet = self.last.plus_nanos(nanos(wait));
+        // A file that is written without a pause is told of all the same.
+        quiet.min(self.first.plus_nanos(nanos(wait.max(LONGEST))))
     }
 
     /// None where another change tells the same: the old name of a file that was renamed.
@@ -236,6 +241,10 @@ impl Pending {
             captured: self.captured.filter(|_| !self.writing),
         })
     }
+}
+
+fn nanos(duration: Duration) -> i64 {
+    i64::try_from(duration.as_nanos()).unwrap_or(i64::MAX)
 }
 
 fn is_same_process(a: &Who, b: &Who) -> bool {

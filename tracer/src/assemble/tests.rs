@@ -133,6 +133,20 @@ fn a_loop_of_appends_by_one_shell_is_one_change() {
 }
 
 #[test]
+fn a_file_that_is_written_without_a_pause_is_told_every_few_seconds() {
+    let mut story = Story::new();
+    let logger = process(10, 1);
+    let mut told = 0;
+    for _ in 0..50 {
+        story
+            .wait(QUIET / 2)
+            .then(&logger, "/opt/app.log", Action::Dirtied);
+        told += story.told().len();
+    }
+    assert_eq!(told, 2, "in 25 seconds");
+}
+
+#[test]
 fn two_processes_that_write_one_after_the_other_are_two_changes() {
     let mut story = Story::new();
     let (one, two) = (process(10, 3), process(20, 4));

@@ -29,7 +29,7 @@ const LOOK: Duration = Duration::from_secs(1);
 /// Above this many bytes, records are handed on before the ring is empty.
 const BATCH_BYTES: usize = 128 * 1024;
 /// How long somebody who asks waits for what is in hand to be written.
-const PATIENCE: Duration = Duration::from_secs(5);
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The running threads.
 pub(super) struct Watching {
