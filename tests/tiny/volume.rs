@@ -42,7 +42,7 @@ fn a_burst_of_new_files_loses_none() {
         2_000
     };
     create(&folder, count);
-    wait_long_for("all files are told", 3 * PATIENCE, || {
+    wait_long_for("all files are told", 8 * PATIENCE, || {
         let status = daemon().status();
         let told = status["last_seq"].as_u64().unwrap() - before;
         (told >= count).then_some(()).ok_or(status.to_string())

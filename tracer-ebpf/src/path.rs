@@ -17,22 +17,30 @@ pub(crate) struct Place {
 /// Finds the watched root above a directory entry, or at it.
 #[inline(always)]
 pub(crate) fn watched<M: Memory>(settings: &Settings, entry: M) -> Option<Place> {
-    walk(settings, entry, true)
+    walk(settings, entry, true, true)
 }
 
 /// Finds the watched root above a regular file.
 #[inline(always)]
 pub(crate) fn watched_file<M: Memory>(settings: &Settings, entry: M) -> Option<Place> {
-    walk(settings, entry, settings.file_roots != 0)
+    let (from_itself, to_the_top) = (settings.file_roots != 0, settings.top_roots != 0);
+    walk(settings, entry, from_itself, to_the_top)
 }
 
+/// `from_itself` and `to_the_top` say whether the first and the last step can matter. Only the
+/// frequent programs ask the settings for them: each answer doubles what the verifier has to check.
 #[inline(always)]
-fn walk<M: Memory>(settings: &Settings, entry: M, from_itself: bool) -> Option<Place> {
+fn walk<M: Memory>(
+    settings: &Settings,
+    entry: M,
+    from_itself: bool,
+    to_the_top: bool,
+) -> Option<Place> {
     let mut entry = entry;
     for depth in 0..MAX_DEPTH {
         let parent = entry.object(|o| &o.dentry_parent);
         let is_top = parent.is(entry);
-        if is_top && settings.top_roots == 0 {
+        if is_top && !to_the_top {
             return None;
         }
         if depth > 0 || from_itself {

@@ -6,11 +6,6 @@ use std::process::ExitCode;
 use tracer::cli::{self, Cli};
 use tracing_subscriber::EnvFilter;
 
-/// Gives memory back to the kernel: what reading the kernel's types took at start would stay with
-/// glibc's allocator.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 fn main() -> ExitCode {
     let cli = match Cli::from_command_line() {
         Ok(cli) => cli,

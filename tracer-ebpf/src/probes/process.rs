@@ -100,7 +100,8 @@ pub(crate) fn exit(ctx: BtfTracePointContext) -> u32 {
 }
 
 /// How many descriptors an ending process is asked for: shells redirect 0 to 9, and save the old
-/// ones from 10 on. Of those the first and the last regular file open for writing are told.
+/// ones from 10 on. Of those the first regular file open for writing is told, which is mostly what
+/// output goes to.
 const HELD_DESCRIPTORS: usize = 12;
 
 #[inline(always)]
@@ -126,32 +127,23 @@ fn tell_held_descriptors(task: Typed) -> Option<()> {
     if files.is_null() {
         return Some(());
     }
-    // The walks up the parents are long for the verifier, so the loop only looks for candidates.
-    let nothing = Probed::new(core::ptr::null());
-    let (mut first, mut second) = (nothing, nothing);
+    // The walk up the parents is long for the verifier, so the loop only looks for the file.
+    let mut held = Probed::new(core::ptr::null());
     for descriptor in 0..HELD_DESCRIPTORS {
         if descriptor >= open {
             break;
         }
         let slot = files.wrapping_add(descriptor * 8);
         let file = Probed::new(Probed::load::<u64>(slot) as *const u8);
-        if file.is_null() || file.is(first) || !is_writable_file(file) {
-            continue;
-        }
-        if first.is_null() {
-            first = file;
-        } else {
-            second = file;
+        if !file.is_null() && is_writable_file(file) {
+            held = file;
+            break;
         }
     }
-    let settings = maps::settings()?;
-    if !first.is_null() {
-        tell_held(settings, first)?;
+    if held.is_null() {
+        return Some(());
     }
-    if !second.is_null() {
-        tell_held(settings, second)?;
-    }
-    Some(())
+    tell_held(maps::settings()?, held)
 }
 
 #[inline(always)]
