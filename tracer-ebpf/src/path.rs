@@ -29,6 +29,10 @@ pub(crate) fn watched_file<M: Memory>(settings: &Settings, entry: M) -> Option<P
 
 /// `from_itself` and `to_the_top` say whether the first and the last step can matter. Only the
 /// frequent programs ask the settings for them: each answer doubles what the verifier has to check.
+#[expect(
+    clippy::fn_params_excessive_bools,
+    reason = "constants, but in the frequent programs"
+)]
 #[inline(always)]
 fn walk<M: Memory>(
     settings: &Settings,
