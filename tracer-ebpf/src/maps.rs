@@ -57,21 +57,16 @@ pub(crate) fn settings() -> Option<&'static Settings> {
     SETTINGS.get(0)
 }
 
-/// The root with that inode number, of those that count at a distance of `depth` names; the device
-/// is only asked for where the filter hits.
+/// The root with that inode number; the device is only asked for where the filter hits.
 #[inline(always)]
 pub(crate) fn root(
     settings: &Settings,
-    depth: u32,
     inode: u64,
     dev: impl FnOnce() -> u32,
 ) -> Option<RootValue> {
     let (word, bit) = bloom_bit(inode);
-    let mut hit = settings.whole.get(word)? & bit;
-    if depth == 1 {
-        hit |= settings.children.get(word)? & bit;
-    }
-    if hit == 0 {
+    let filter = settings.whole.get(word)? | settings.children.get(word)?;
+    if filter & bit == 0 {
         return None;
     }
     let key = RootKey {

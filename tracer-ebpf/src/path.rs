@@ -17,49 +17,25 @@ pub(crate) struct Place {
 /// Finds the watched root above a directory entry, or at it.
 #[inline(always)]
 pub(crate) fn watched<M: Memory>(settings: &Settings, entry: M) -> Option<Place> {
-    walk(settings, entry, true, true)
-}
-
-/// Finds the watched root above a regular file.
-#[inline(always)]
-pub(crate) fn watched_file<M: Memory>(settings: &Settings, entry: M) -> Option<Place> {
-    let (from_itself, to_the_top) = (settings.file_roots != 0, settings.top_roots != 0);
-    walk(settings, entry, from_itself, to_the_top)
-}
-
-/// `from_itself` and `to_the_top` say whether the first and the last step can matter. Only the
-/// frequent programs ask the settings for them: each answer doubles what the verifier has to check.
-#[expect(
-    clippy::fn_params_excessive_bools,
-    reason = "constants, but in the frequent programs"
-)]
-#[inline(always)]
-fn walk<M: Memory>(
-    settings: &Settings,
-    entry: M,
-    from_itself: bool,
-    to_the_top: bool,
-) -> Option<Place> {
     let mut entry = entry;
     for depth in 0..MAX_DEPTH {
-        let parent = entry.object(|o| &o.dentry_parent);
-        let is_top = parent.is(entry);
-        if is_top && !to_the_top {
-            return None;
-        }
-        if depth > 0 || from_itself {
-            // Of an entry without inode zero is read, and no inode has that number.
-            let inode = entry.object(|o| &o.dentry_inode);
+        let inode = entry.object(|o| &o.dentry_inode);
+        if !inode.is_null() {
             let number = inode.u64(|o| &o.inode_number);
             let dev = || inode.object(|o| &o.inode_sb).u32(|o| &o.sb_dev);
-            match maps::root(settings, depth, number, dev) {
-                Some(RootValue { id, children_only }) if children_only == 0 || depth == 1 => {
+            match maps::root(settings, number, dev) {
+                Some(RootValue {
+                    id,
+                    children_only: 0,
+                }) => return Some(Place { root: id, depth }),
+                Some(RootValue { id, .. }) if depth == 1 => {
                     return Some(Place { root: id, depth });
                 }
                 _ => {}
             }
         }
-        if is_top {
+        let parent = entry.object(|o| &o.dentry_parent);
+        if parent.is(entry) {
             return None;
         }
         entry = parent;

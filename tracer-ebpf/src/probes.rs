@@ -25,12 +25,6 @@ fn recorded<M: Memory>(settings: &Settings, entry: M) -> Option<Place> {
     by_another(settings, path::watched(settings, entry)?)
 }
 
-/// The watched place of a regular file, unless the daemon itself is at work.
-#[inline(always)]
-fn recorded_file<M: Memory>(settings: &Settings, entry: M) -> Option<Place> {
-    by_another(settings, path::watched_file(settings, entry)?)
-}
-
 #[inline(always)]
 fn by_another(settings: &Settings, place: Place) -> Option<Place> {
     (read::pid_and_tid().0 != settings.ignored_pid).then_some(place)

@@ -4,7 +4,7 @@ use aya_ebpf::macros::{fentry, fexit};
 use aya_ebpf::programs::{FEntryContext, FExitContext};
 use tracer_ebpf::{FileRecord, Probe, RecordKind, XATTR_NAME_BYTES};
 
-use super::{fill_header, fill_inode, finish, recorded, recorded_file};
+use super::{fill_header, fill_inode, finish, recorded};
 use crate::maps::{self, Buffer};
 use crate::path::{self, Place};
 use crate::read::{self, Memory, Typed};
@@ -58,7 +58,7 @@ fn try_dirtied(file: Typed) -> Option<()> {
 #[inline(always)]
 fn send_description(file: Typed, kind: RecordKind, probe: Probe, detail: u64) -> Option<()> {
     let entry = file.at(|o| &o.file_path).object(|o| &o.path_dentry);
-    let Some(place) = recorded_file(maps::settings()?, entry) else {
+    let Some(place) = recorded(maps::settings()?, entry) else {
         return Some(());
     };
     let inode = file.object(|o| &o.file_inode);
