@@ -33,8 +33,7 @@ pub fn bloom_bit(inode: u64) -> (usize, u64) {
 pub struct Settings {
     /// The filter over the inode numbers of roots that are watched as a whole; see [`bloom_bit`].
     pub whole: [u64; BLOOM_WORDS],
-    /// The same over roots of which only the direct children matter. Apart, because `/` is mostly
-    /// one of them, and every walk ends there.
+    /// The same over roots of which only the direct children matter.
     pub children: [u64; BLOOM_WORDS],
     /// When a program last woke the daemon, in nanoseconds of `CLOCK_BOOTTIME`.
     pub woken_at_ns: u64,
