@@ -75,6 +75,16 @@ fn an_edit_has_its_diff_and_its_writer() {
 }
 
 #[test]
+fn an_answer_has_what_was_done_just_before() {
+    let daemon = start();
+    for file in 0..30 {
+        let path = daemon.tree().join(file.to_string());
+        fs::write(&path, "new\n").unwrap();
+        assert_eq!(daemon.one(&path)["op"], "create");
+    }
+}
+
+#[test]
 fn sed_in_place_is_one_modify() {
     let daemon = start();
     let path = daemon.tree().join("file");

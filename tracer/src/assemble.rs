@@ -33,10 +33,11 @@ const MAX_PENDING: usize = 20_000;
 #[derive(Default)]
 pub struct Assembler {
     pending: HashMap<Text, Pending>,
+    /// What is finished, and waits until all that happened before it is finished, too.
+    finished: Vec<Assembled>,
     /// When to look at each of them next, the earliest on top: without it a burst would be looked
     /// through as a whole with each batch of records.
     due: BinaryHeap<Reverse<(Timestamp, Text)>>,
-    finished: Vec<Assembled>,
     /// Paths whose content should be read at once.
     touched: Vec<Text>,
 }
@@ -234,7 +235,9 @@ impl Assembler {
         }
     }
 
-    /// The changes that are finished by now, in the order of their times.
+    /// The changes that are finished by now, in the order of their times: each is handed over when
+    /// nothing can come to rest any more that happened before it. What waits for its true name, or
+    /// is being written without a pause, may come after what happened later.
     pub fn take_finished(&mut self, now: Timestamp) -> Vec<Assembled> {
         while let Some(Reverse((due, _))) = self.due.peek() {
             if *due > now {
@@ -245,7 +248,8 @@ impl Assembler {
             };
             self.finish_if_quiet(path, due);
         }
-        self.in_order()
+        let quiet_since = now.plus_nanos(-pending::nanos(QUIET));
+        self.in_order(quiet_since)
     }
 
     /// All changes that could be finished, for somebody who asks now: not what still waits for its
@@ -254,18 +258,18 @@ impl Assembler {
         self.finish_where(|pending| {
             !pending.open && !pending.writing && !names::is_temporary(&pending.path)
         });
-        self.in_order()
+        self.in_order(Timestamp::MAX)
     }
 
     /// All changes, for the daemon's end.
     pub fn take_all(&mut self) -> Vec<Assembled> {
         self.finish_where(|_| true);
-        self.in_order()
+        self.in_order(Timestamp::MAX)
     }
 
-    /// When the next change may be finished, if any is in the making.
+    /// Whether no change is in the making.
     pub fn is_empty(&self) -> bool {
-        self.pending.is_empty()
+        self.pending.is_empty() && self.finished.is_empty()
     }
 
     /// Looks at a change at the time that was noted for it.
@@ -305,8 +309,12 @@ impl Assembler {
         }
     }
 
-    fn in_order(&mut self) -> Vec<Assembled> {
-        let mut finished = std::mem::take(&mut self.finished);
+    /// Hands over what is finished and happened no later than that, in the order of its times.
+    fn in_order(&mut self, until: Timestamp) -> Vec<Assembled> {
+        let mut finished: Vec<_> = self
+            .finished
+            .extract_if(.., |assembled| assembled.time <= until)
+            .collect();
         finished.sort_by_key(|assembled| assembled.time);
         finished
     }

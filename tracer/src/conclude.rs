@@ -223,15 +223,9 @@ impl Conclude {
             found,
             contested: _,
         } = difference;
-        let known = self.ledger.known(&path)?.map(|known| known.identity);
-        let told_exactly = match kind {
-            DifferenceKind::Same => false,
-            DifferenceKind::New => known.is_some(),
-            DifferenceKind::Changed | DifferenceKind::Gone => {
-                known == found.as_ref().map(|found| found.identity)
-            }
-        };
-        if told_exactly {
+        let known = self.ledger.known(&path)?.map(|known| known.state);
+        if known != before {
+            // An exact record came meanwhile, and tells what the file is now.
             return Ok(());
         }
         let after = found.map(|found| self.take_in(path.clone(), found, now));

@@ -23,6 +23,7 @@ use crate::config::Config;
 use crate::fanotify::Signal;
 use crate::reconcile::Difference;
 
+use kernel::Settler;
 use pipeline::Pipeline;
 use shared::Shared;
 
@@ -75,9 +76,9 @@ pub fn run(config: &Config) -> anyhow::Result<()> {
     let watching = kernel::watch(started.source, &inputs, Arc::clone(&shared))?;
     let mut pipeline = started.pipeline;
     pipeline.publish_to(changes.clone());
-    let work = spawn_pipeline(pipeline, queue, inputs.clone())?;
-
     let settle = watching.settler();
+    let work = spawn_pipeline(pipeline, queue, (inputs.clone(), settle.clone()))?;
+
     let state = ApiState {
         answers: Answers::new(started.store_path),
         changes,
@@ -102,10 +103,10 @@ pub fn run(config: &Config) -> anyhow::Result<()> {
 fn spawn_pipeline(
     mut pipeline: Pipeline,
     queue: Receiver<Input>,
-    inputs: SyncSender<Input>,
+    (inputs, settler): (SyncSender<Input>, Settler),
 ) -> anyhow::Result<thread::JoinHandle<anyhow::Result<()>>> {
     let work = move || {
-        pipeline.reconcile(inputs);
+        pipeline.reconcile(inputs, settler);
         pipeline.run(&queue).inspect_err(|error| {
             tracing::error!("the pipeline ends: {error:#}");
             // Without it nothing is recorded any more: end, and let the service manager start anew.

@@ -14,6 +14,7 @@ mod renames;
 mod tell;
 
 use std::io;
+use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -35,6 +36,10 @@ const PACE: Duration = Duration::from_millis(4);
 
 /// So much is read at once.
 const BUFFER: usize = 256 * 1024;
+
+/// A queue of 16 384 events (its limit, unless the administrator set another) is read in so many
+/// readings at the very most: an event with two names of 255 bytes takes some 700 bytes.
+const FULL_QUEUE: usize = 64;
 
 /// Says why fanotify cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -132,18 +137,18 @@ impl Fanotify {
         &self.marks.unwatched
     }
 
-    /// Gives what happened, waiting for it no longer than `timeout`. What the daemon itself did is
-    /// left out.
-    pub fn read(&mut self, timeout: Duration) -> Vec<Signal> {
+    /// Gives what happened, waiting for it no longer than `timeout`, nor longer than until there is
+    /// something to read at `also`. What the daemon itself did is left out.
+    pub fn read(&mut self, timeout: Duration, also: BorrowedFd<'_>) -> Vec<Signal> {
         let patience = self.creations.next_due_in(Instant::now());
         let timeout = patience.map_or(timeout, |patience| patience.min(timeout));
-        let ready = self.marks.group.wait(timeout);
+        let ready = self.marks.group.wait(timeout, also);
         if let (Ok(true), Some(last)) = (&ready, self.last_read) {
             std::thread::sleep(PACE.saturating_sub(last.elapsed()));
         }
         let mut batch = Batch::now();
         match ready {
-            Ok(true) => self.read_queue(&mut batch),
+            Ok(true) => drop(self.read_queue(&mut batch)),
             Ok(false) => {}
             Err(error) => lose(&error, &mut batch),
         }
@@ -154,21 +159,33 @@ impl Fanotify {
         batch.signals
     }
 
-    fn read_queue(&mut self, batch: &mut Batch) {
+    /// Gives all that happened until now, without waiting.
+    pub fn read_all(&mut self) -> Vec<Signal> {
+        let mut batch = Batch::now();
+        for _ in 0..FULL_QUEUE {
+            if self.read_queue(&mut batch) == 0 {
+                break;
+            }
+        }
+        batch.signals
+    }
+
+    /// Reads once; tells how many bytes there were.
+    fn read_queue(&mut self, batch: &mut Batch) -> usize {
         self.last_read = Some(Instant::now());
         let mut buffer = std::mem::take(&mut self.buffer);
-        match self.marks.group.read(&mut buffer) {
-            Ok(length) => {
-                for event in event::parse(&buffer[..length]) {
-                    self.apply(event, batch);
-                }
-            }
-            Err(error) => lose(&error, batch),
+        let length = self.marks.group.read(&mut buffer).unwrap_or_else(|error| {
+            lose(&error, batch);
+            0
+        });
+        for event in event::parse(&buffer[..length]) {
+            self.apply(event, batch);
         }
         self.buffer = buffer;
         // The second half of a rename follows at once: what has none by now left the trees.
         let lone = self.halves.take_all();
         self.tell_left(lone, batch);
+        length
     }
 
     fn tell_left(&mut self, halves: Vec<renames::Half>, batch: &mut Batch) {

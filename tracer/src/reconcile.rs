@@ -10,6 +10,7 @@ use std::io;
 use change::{ContentState, FileState, Text, Timestamp};
 use rustix::fs::Stat;
 use rustix::io::Errno;
+use rustix::time::ClockId;
 
 use self::walk::Walk;
 use crate::capture::{Capture, Captured, Found, Identity, size};
@@ -50,9 +51,9 @@ pub struct Difference {
     pub before: Option<FileState>,
     /// What it is now.
     pub found: Option<Found>,
-    /// Whether an exact record of it may be under way: a file is gone from a directory that
-    /// changed after [`Reconcile::skip_newer_than`]. It counts only if the fact is still there
-    /// once the records until now have been applied.
+    /// Whether an exact record of it may be under way: the file changed, or is gone from a
+    /// directory that changed, as the watching began or later. It counts only if the fact is still
+    /// there once the records until now have been applied.
     pub contested: bool,
 }
 
@@ -87,8 +88,34 @@ pub struct Reconcile<'a> {
     pub trees: &'a Trees,
     /// Reads what differs.
     pub capture: &'a Capture,
-    /// Files that changed after this moment are left to the exact records, which began before it.
-    pub skip_newer_than: Option<Timestamp>,
+    /// Files that changed after the watching began are left to its exact records.
+    pub exact_since: Option<Began>,
+}
+
+/// When a watching began, as the times of files tell it: they are as coarse as the kernel's tick,
+/// so that what changes just after a moment may bear a time just before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Began {
+    /// What changed before the watching began bears no later time than [`Began::latest`]; what
+    /// changed since bears this one or a later one.
+    pub earliest: Timestamp,
+    /// See [`Began::earliest`].
+    pub latest: Timestamp,
+}
+
+impl Began {
+    /// Of a watching that has just begun.
+    pub fn now() -> Self {
+        let read = |clock| {
+            let time = rustix::time::clock_gettime(clock);
+            let nanos = u32::try_from(time.tv_nsec).unwrap_or(0);
+            Timestamp::from_parts(time.tv_sec, nanos)
+        };
+        Self {
+            earliest: read(ClockId::RealtimeCoarse),
+            latest: read(ClockId::Realtime),
+        }
+    }
 }
 
 impl Reconcile<'_> {
@@ -152,8 +179,8 @@ impl Reconcile<'_> {
                     path,
                     kind,
                     before: fact.map(|fact| fact.state),
+                    contested: self.is_contested(found.identity),
                     found: Some(*found),
-                    contested: false,
                 })
             }
             Captured::Absent => fact.map(|fact| self.gone(fact)),
@@ -182,7 +209,7 @@ impl Reconcile<'_> {
 
     fn gone(&self, fact: KnownFile) -> Difference {
         let contested = nearest_directory(&fact.path)
-            .is_some_and(|directory| self.is_newer(Identity::of(&directory)));
+            .is_some_and(|directory| self.is_contested(Identity::of(&directory)));
         Difference {
             path: fact.path,
             kind: DifferenceKind::Gone,
@@ -193,8 +220,14 @@ impl Reconcile<'_> {
     }
 
     fn is_newer(&self, identity: Identity) -> bool {
-        self.skip_newer_than
-            .is_some_and(|limit| Timestamp::from_nanos(identity.ctime_ns) > limit)
+        self.exact_since
+            .is_some_and(|began| Timestamp::from_nanos(identity.ctime_ns) > began.latest)
+    }
+
+    /// Whether the file may have changed after the watching began.
+    fn is_contested(&self, identity: Identity) -> bool {
+        self.exact_since
+            .is_some_and(|began| Timestamp::from_nanos(identity.ctime_ns) >= began.earliest)
     }
 }
 

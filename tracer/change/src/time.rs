@@ -14,6 +14,9 @@ const SECONDS_PER_DAY: i64 = 86_400;
 pub struct Timestamp(i64);
 
 impl Timestamp {
+    /// The last moment that can be told.
+    pub const MAX: Self = Self(i64::MAX);
+
     /// Makes a timestamp from nanoseconds since the epoch.
     pub const fn from_nanos(nanos: i64) -> Self {
         Self(nanos)

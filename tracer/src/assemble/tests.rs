@@ -306,3 +306,30 @@ fn what_is_being_written_is_not_read_before_it_has_been_quiet() {
     assert_eq!(story.assembler.take_touched(), ["/e/log".into()]);
     assert!(!story.assembler.take_all_settled()[0].writing);
 }
+
+#[test]
+fn what_happened_first_is_told_first() {
+    let (alice, bob) = (process(10, 1), process(20, 2));
+    let mut story = Story::new();
+    story.then(&alice, "/d", Action::Created);
+    story.then(&alice, "/d/f", MADE);
+    // Another process ends the first change of the file at once, and the directory still rests.
+    story.then(&bob, "/d/f", CLOSED);
+    assert_eq!(story.told(), Vec::<String>::new());
+    story.wait(QUIET);
+    assert_eq!(
+        story.told(),
+        ["10 created /d", "10 created /d/f", "20 existed /d/f"]
+    );
+    assert!(story.assembler.is_empty());
+}
+
+#[test]
+fn what_rests_longer_holds_nothing_else_up() {
+    let (alice, bob) = (process(10, 1), process(20, 2));
+    let mut story = Story::new();
+    story.then(&alice, "/d/.f.swp", MADE);
+    story.then(&bob, "/d/g", MADE);
+    story.wait(QUIET);
+    assert_eq!(story.told(), ["20 created /d/g"]);
+}

@@ -1,4 +1,7 @@
 //! The threads that take what the kernel tells and hand it to the pipeline, in order.
+//!
+//! Somebody who asks goes through all of them: the ring's reader, then fanotify's where there is
+//! one, then the pipeline. Each hands on first what the kernel had told it by then.
 
 use std::io::{Read as _, Write as _};
 use std::os::fd::AsFd as _;
@@ -13,7 +16,7 @@ use anyhow::Context as _;
 
 use super::shared::{Shared, add};
 use super::{Input, Records};
-use crate::fanotify::Fanotify;
+use crate::fanotify::{Fanotify, Signal};
 use crate::probes;
 
 /// Where observations come from.
@@ -24,7 +27,8 @@ pub(super) struct Source {
 
 /// How long the ring is looked at again after it was empty: records in that time wake nobody.
 const LINGER: Duration = Duration::from_millis(10);
-/// How long at most a record lies in the ring that did not wake the daemon.
+/// How long at most a record lies in the ring that did not wake the daemon. Fanotify's reader looks
+/// as often whether it is to end.
 const LOOK: Duration = Duration::from_secs(1);
 /// Above this many bytes, records are handed on before the ring is empty.
 const BATCH_BYTES: usize = 128 * 1024;
@@ -41,7 +45,7 @@ pub(super) struct Watching {
 /// Makes sure that what happened until now is in the store.
 #[derive(Clone)]
 pub(super) struct Settler {
-    asked: Arc<Mutex<(Sender<SyncSender<()>>, UnixStream)>>,
+    bell: Arc<Mutex<Bell>>,
 }
 
 impl Settler {
@@ -53,13 +57,53 @@ impl Settler {
         }
     }
 
-    fn ask(&self, answer: SyncSender<()>) {
-        let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
-        let (asks, wake) = &mut *asked;
-        if asks.send(answer).is_ok() {
+    fn ask(&self, asker: Asker) {
+        let mut bell = self.bell.lock().unwrap_or_else(PoisonError::into_inner);
+        bell.ring(asker);
+    }
+}
+
+/// Whoever is to be answered once all before it is written.
+type Asker = SyncSender<()>;
+
+/// Passes askers to a thread that waits for the kernel, and wakes it.
+struct Bell {
+    askers: Sender<Asker>,
+    wake: UnixStream,
+}
+
+/// The other end of a [`Bell`].
+struct Door {
+    askers: Receiver<Asker>,
+    woken: UnixStream,
+}
+
+fn bell() -> anyhow::Result<(Bell, Door)> {
+    let (to, askers) = channel();
+    let pipe = UnixStream::pair().and_then(|(wake, woken)| {
+        wake.set_nonblocking(true)?;
+        woken.set_nonblocking(true)?;
+        Ok((wake, woken))
+    });
+    let (wake, woken) = pipe.context("make the pipe that wakes a thread")?;
+    Ok((Bell { askers: to, wake }, Door { askers, woken }))
+}
+
+impl Bell {
+    fn ring(&mut self, asker: Asker) {
+        if self.askers.send(asker).is_ok() {
             // A full pipe means that the thread is awake anyway.
-            drop(wake.write(&[1]));
+            drop(self.wake.write(&[1]));
         }
+    }
+}
+
+impl Door {
+    /// Whoever asked until now.
+    fn open(&mut self) -> Vec<Asker> {
+        let mut wakes = [0; 64];
+        while matches!(self.woken.read(&mut wakes), Ok(count) if count > 0) {}
+        self.askers.try_iter().collect()
     }
 }
 
@@ -87,31 +131,32 @@ pub(super) fn watch(
     shared: Arc<Shared>,
 ) -> anyhow::Result<Watching> {
     let Source { records, fanotify } = source;
-    let (asks, asked) = channel();
-    let (wake, woken) = UnixStream::pair().context("make the pipe that wakes the ring's reader")?;
-    wake.set_nonblocking(true)
-        .context("set up the pipe that wakes the ring's reader")?;
-    woken
-        .set_nonblocking(true)
-        .context("set up the pipe that wakes the ring's reader")?;
+    let (ring_bell, ring_door) = bell()?;
     let stop = Arc::new(AtomicBool::new(false));
     let mut threads = Vec::new();
+    let mut fanotify_bell = None;
     if let Some(fanotify) = fanotify {
-        let (stop, inputs) = (Arc::clone(&stop), inputs.clone());
-        let read = move || read_fanotify(fanotify, &inputs, &stop);
-        threads.push(spawn("fanotify", read)?);
+        let (bell, door) = bell()?;
+        fanotify_bell = Some(bell);
+        let reader = FanotifyReader {
+            fanotify,
+            inputs: inputs.clone(),
+            door,
+        };
+        let stop = Arc::clone(&stop);
+        threads.push(spawn("fanotify", move || reader.run(&stop))?);
     }
     let reader = RingReader {
         records,
         inputs: inputs.clone(),
-        asked,
-        woken,
+        door: ring_door,
+        next: fanotify_bell,
         shared,
     };
     let read_stop = Arc::clone(&stop);
     threads.push(spawn("ring", move || reader.run(&read_stop))?);
     let settler = Settler {
-        asked: Arc::new(Mutex::new((asks, wake))),
+        bell: Arc::new(Mutex::new(ring_bell)),
     };
     Ok(Watching {
         settler,
@@ -127,29 +172,55 @@ fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> anyhow::Result<Joi
         .with_context(|| format!("start the thread `{name}`"))
 }
 
-fn read_fanotify(mut fanotify: Fanotify, inputs: &SyncSender<Input>, stop: &AtomicBool) {
-    while !stop.load(Ordering::Relaxed) {
-        let signals = fanotify.read(Duration::from_millis(100));
-        if !signals.is_empty() && inputs.send(Input::Signals(signals)).is_err() {
-            return;
+struct FanotifyReader {
+    fanotify: Fanotify,
+    inputs: SyncSender<Input>,
+    door: Door,
+}
+
+impl FanotifyReader {
+    fn run(mut self, stop: &AtomicBool) {
+        while !stop.load(Ordering::Relaxed) {
+            let signals = self.fanotify.read(LOOK, self.door.woken.as_fd());
+            if self.hand_on(signals).is_none() {
+                return;
+            }
+            for asker in self.door.open() {
+                // An event is in the queue before the call that caused it returns: what the asker
+                // has done is read now.
+                let signals = self.fanotify.read_all();
+                if self.hand_on(signals).is_none() {
+                    return;
+                }
+                if self.inputs.send(Input::Settle(asker)).is_err() {
+                    return;
+                }
+            }
         }
+    }
+
+    /// None when nobody takes it any more.
+    fn hand_on(&self, signals: Vec<Signal>) -> Option<()> {
+        if signals.is_empty() {
+            return Some(());
+        }
+        self.inputs.send(Input::Signals(signals)).ok()
     }
 }
 
 struct RingReader {
     records: probes::Records,
     inputs: SyncSender<Input>,
-    asked: Receiver<SyncSender<()>>,
-    woken: UnixStream,
+    door: Door,
+    /// Where to send askers next; none where the pipeline comes next.
+    next: Option<Bell>,
     shared: Arc<Shared>,
 }
 
 impl RingReader {
     fn run(mut self, stop: &AtomicBool) {
         while !stop.load(Ordering::Relaxed) {
-            self.records.wait(LOOK, self.woken.as_fd());
-            let mut wakes = [0; 64];
-            while matches!(self.woken.read(&mut wakes), Ok(count) if count > 0) {}
+            self.records.wait(LOOK, self.door.woken.as_fd());
             if self.take_all().is_none() {
                 return;
             }
@@ -160,9 +231,12 @@ impl RingReader {
     fn take_all(&mut self) -> Option<()> {
         loop {
             let count = self.take()?;
-            while let Ok(answer) = self.asked.try_recv() {
+            for asker in self.door.open() {
                 self.take()?;
-                self.inputs.send(Input::Settle(answer)).ok()?;
+                match &mut self.next {
+                    Some(bell) => bell.ring(asker),
+                    None => self.inputs.send(Input::Settle(asker)).ok()?,
+                }
             }
             if count == 0 {
                 return Some(());

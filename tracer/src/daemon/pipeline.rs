@@ -9,6 +9,7 @@ use anyhow::Context as _;
 use change::{Change, Gap, GapReason, Text, Timestamp};
 use tokio::sync::broadcast;
 
+use super::kernel::Settler;
 use super::reconciling::Comparison;
 use super::shared::{Shared, add};
 use super::{Input, Records, now};
@@ -20,7 +21,7 @@ use crate::enrich::Enrich;
 use crate::fanotify::Signal;
 use crate::observed::{Event, Observation, Who};
 use crate::probes::{Extent, Probes, RootInode};
-use crate::reconcile::Difference;
+use crate::reconcile::{Began, Difference};
 use crate::store::{self, Batch, Writer};
 use crate::trees::{Root, RootDepth, Trees};
 
@@ -49,13 +50,14 @@ pub(super) struct Pipeline {
     pub(super) heartbeat: Timestamp,
     pub(super) losses: Losses,
     pub(super) changes: Option<broadcast::Sender<Arc<Change>>>,
-    pub(super) inputs: Option<SyncSender<Input>>,
+    /// Where a comparison hands its differences, and whom it asks to bring the store up to date.
+    pub(super) inputs: Option<(SyncSender<Input>, Settler)>,
 }
 
 /// What is compared at the moment, and why.
 pub(super) struct Comparing {
     /// When the probes were attached, or the loss was noticed.
-    pub(super) since: Timestamp,
+    pub(super) since: Began,
     /// The last moment at which the record was complete; none for the very first start.
     pub(super) complete_until: Option<Timestamp>,
     pub(super) is_running: bool,
@@ -75,13 +77,13 @@ impl Pipeline {
     }
 
     /// Starts comparing the trees with the store.
-    pub(super) fn reconcile(&mut self, inputs: SyncSender<Input>) {
-        self.inputs = Some(inputs);
+    pub(super) fn reconcile(&mut self, inputs: SyncSender<Input>, settler: Settler) {
+        self.inputs = Some((inputs, settler));
         self.compare();
     }
 
     fn compare(&mut self) {
-        let Some(inputs) = self.inputs.clone() else {
+        let Some((inputs, settler)) = self.inputs.clone() else {
             return;
         };
         self.comparing.is_running = true;
@@ -89,7 +91,8 @@ impl Pipeline {
         let comparison = Comparison {
             trees: Arc::clone(&self.trees),
             capture: Arc::clone(&self.capture),
-            skip_newer_than: Some(self.comparing.since),
+            exact_since: self.comparing.since,
+            settler,
         };
         comparison.start(&self.store_path, inputs);
     }
@@ -252,7 +255,7 @@ impl Pipeline {
         if self.comparing.is_running {
             self.comparing.again = true;
         } else {
-            self.comparing.since = now();
+            self.comparing.since = Began::now();
             self.compare();
         }
     }

@@ -3,22 +3,29 @@
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
+use std::time::Duration;
 use std::{io, thread};
 
-use change::{FactValue, Text, Timestamp};
+use change::{FactValue, Text};
 
 use super::Input;
+use super::kernel::Settler;
+use crate::assemble::QUIET;
 use crate::capture::Capture;
-use crate::reconcile::{Difference, KnownFile, KnownFiles, Reconcile};
+use crate::reconcile::{Began, Difference, KnownFile, KnownFiles, Reconcile};
 use crate::store::{Fact, Reader};
 use crate::trees::Trees;
+
+/// By so much more than a change's rest the exact records may lag behind.
+const TICK: Duration = Duration::from_millis(200);
 
 /// What a comparison needs.
 pub(super) struct Comparison {
     pub(super) trees: Arc<Trees>,
     pub(super) capture: Arc<Capture>,
     /// Files that changed later are left to exact records.
-    pub(super) skip_newer_than: Option<Timestamp>,
+    pub(super) exact_since: Began,
+    pub(super) settler: Settler,
 }
 
 impl Comparison {
@@ -42,15 +49,28 @@ impl Comparison {
         let reconcile = Reconcile {
             trees: &self.trees,
             capture: &self.capture,
-            skip_newer_than: self.skip_newer_than,
+            exact_since: Some(self.exact_since),
         };
-        let mut pass_on = |difference: Difference| {
+        let pass_on = |difference: Difference| {
             let difference = Input::Difference(Box::new(difference));
             inputs
                 .send(difference)
                 .map_err(|_closed| io::Error::from(io::ErrorKind::Interrupted))
         };
-        let tally = reconcile.run(&mut facts, &mut pass_on)?;
+        let mut contested = Vec::new();
+        let tally = reconcile.run(&mut facts, &mut |difference| {
+            if difference.contested {
+                contested.push(difference);
+                return Ok(());
+            }
+            pass_on(difference)
+        })?;
+        if !contested.is_empty() {
+            // Exact records come first: what they tell is no difference any more.
+            thread::sleep(QUIET + TICK);
+            self.settler.settle();
+            contested.into_iter().try_for_each(pass_on)?;
+        }
         tracing::info!(
             "compared {} files, {} differ",
             tally.files,

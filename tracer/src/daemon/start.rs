@@ -22,6 +22,7 @@ use crate::decode::Decoder;
 use crate::enrich::Enrich;
 use crate::fanotify::Fanotify;
 use crate::probes::{self, Probes, Scope, selftest};
+use crate::reconcile::Began;
 use crate::store::{Batch, Reader, Writer};
 use crate::trees::Trees;
 
@@ -52,7 +53,6 @@ pub(super) fn start(config: &Config) -> anyhow::Result<Started> {
     let trees = Trees::discover(&config.watch, &config.ignore, &config.state_dir);
     let trees = Arc::new(trees.context("find the trees to watch")?);
     let mut watch = choose(config, &trees)?;
-    let attached = now();
     for check in watch
         .checks
         .iter()
@@ -64,6 +64,9 @@ pub(super) fn start(config: &Config) -> anyhow::Result<Started> {
     if watch.fanotify.is_none() {
         watch_roots(&mut watch.probes, &trees, &trees.roots());
     }
+    // Only now: what changed before is found by comparing.
+    let attached = now();
+    let began = Began::now();
     let mut enrich = Enrich::new(Path::new("/"));
     enrich.scan(attached);
 
@@ -101,7 +104,7 @@ pub(super) fn start(config: &Config) -> anyhow::Result<Started> {
         assembler: Assembler::default(),
         decoder: Decoder::default(),
         comparing: Comparing {
-            since: attached,
+            since: began,
             complete_until,
             is_running: false,
             again: false,

@@ -72,14 +72,20 @@ impl Group {
         Ok(())
     }
 
-    /// Waits until there is something to read, but no longer than that.
-    pub(super) fn wait(&self, timeout: Duration) -> io::Result<bool> {
-        let mut polled = [PollFd::new(&self.fanotify, PollFlags::IN)];
+    /// Waits until there is something to read here or at `also`, but no longer than that. Tells
+    /// whether there is something here.
+    pub(super) fn wait(&self, timeout: Duration, also: BorrowedFd<'_>) -> io::Result<bool> {
+        let mut polled = [
+            PollFd::new(&self.fanotify, PollFlags::IN),
+            PollFd::new(&also, PollFlags::IN),
+        ];
         let timeout = Timespec::try_from(timeout).map_err(io::Error::other)?;
         match poll(&mut polled, Some(&timeout)) {
-            Err(rustix::io::Errno::INTR) => Ok(false),
-            ready => Ok(ready? > 0),
-        }
+            Err(rustix::io::Errno::INTR) => return Ok(false),
+            ready => ready?,
+        };
+        let [own, _] = polled;
+        Ok(!own.revents().is_empty())
     }
 
     /// Reads what fits into the buffer; nothing where the queue is empty.

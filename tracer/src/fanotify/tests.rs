@@ -1,6 +1,8 @@
 //! What fanotify tells of a temporary tree in which shells work. Skipped without `CAP_SYS_ADMIN`.
 
 use std::fs;
+use std::os::fd::AsFd as _;
+use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -79,8 +81,9 @@ impl Host {
     fn read_until(&mut self, mut is_last: impl FnMut(&FileEvent, u32) -> bool) {
         let begin = Instant::now();
         let mut is_over = false;
+        let (nothing, _kept_open) = UnixStream::pair().unwrap();
         while !is_over && begin.elapsed() < LIMIT {
-            for signal in self.fanotify.read(LIMIT) {
+            for signal in self.fanotify.read(LIMIT, nothing.as_fd()) {
                 let (event, pid) = file_event(signal);
                 is_over |= is_last(&event, pid);
             }
@@ -172,12 +175,34 @@ fn a_new_file_that_stays_open_is_told_after_a_while() {
     let Some(mut host) = Host::new() else {
         return;
     };
-    let file = fs::File::create(host.folder.path().join("tree/a")).unwrap();
+    // Not by this process: what another test forks at this moment would share its descriptor.
+    let mut shell = Command::new("/bin/sh");
+    shell.args(["-c", "exec 3> tree/a; read end"]);
+    shell
+        .current_dir(host.folder.path())
+        .stdin(Stdio::piped());
+    let mut holder = shell.spawn().unwrap();
     host.read_until(|event, _| {
         event.action == Action::Created && event.path.as_bytes().ends_with(b"tree/a")
     });
-    drop(file);
-    assert_eq!(host.told_of(std::process::id()), ["closed tree/a"]);
+    drop(holder.stdin.take());
+    holder.wait().unwrap();
+    assert_eq!(host.told_of(holder.id()), ["closed tree/a"]);
+}
+
+#[test]
+fn all_that_happened_until_now_is_read_without_waiting() {
+    let Some(mut host) = Host::new() else {
+        return;
+    };
+    for file in 0..100 {
+        let pid = run(host.folder.path(), &format!("exec 3> tree/{file}"));
+        let told: Vec<_> = host.fanotify.read_all().into_iter().map(file_event).collect();
+        let closed = told.iter().any(|(event, who)| {
+            *who == pid && matches!(event.action, Action::Closed { created: true })
+        });
+        assert!(closed, "{file}: {told:#?}");
+    }
 }
 
 #[test]

@@ -11,7 +11,7 @@ use crate::capture::CaptureConfig;
 struct Host {
     folder: tempfile::TempDir,
     facts: BTreeMap<Text, KnownFile>,
-    skip_newer_than: Option<Timestamp>,
+    exact_since: Option<Began>,
 }
 
 struct Known(Vec<KnownFile>);
@@ -31,7 +31,7 @@ impl Host {
         Self {
             folder,
             facts: BTreeMap::new(),
-            skip_newer_than: None,
+            exact_since: None,
         }
     }
 
@@ -54,7 +54,7 @@ impl Host {
         let reconcile = Reconcile {
             trees: &trees,
             capture: &capture,
-            skip_newer_than: self.skip_newer_than,
+            exact_since: self.exact_since,
         };
         let mut told = Vec::new();
         let facts = &mut self.facts;
@@ -151,11 +151,37 @@ fn what_is_newer_than_the_probes_is_left_to_them() {
     host.reconcile();
     let newest = host.facts.values().filter_map(|fact| fact.identity);
     let newest = newest.map(|identity| identity.ctime_ns).max().unwrap();
-    host.skip_newer_than = Some(Timestamp::from_nanos(newest - 1_000_000_000));
+    let began = Timestamp::from_nanos(newest - 1_000_000_000);
+    host.exact_since = Some(Began {
+        earliest: began,
+        latest: began,
+    });
     host.write("a", "changed");
     host.write("c", "new");
     fs::remove_file(host.join("b")).unwrap();
     assert_eq!(host.reconcile(), ["Gone b contested"]);
+}
+
+#[test]
+fn what_changed_as_the_watching_began_may_be_told_by_either() {
+    let mut host = Host::new();
+    host.write("a", "x");
+    host.reconcile();
+    let before = Began::now();
+    // Longer than any tick: what changes from now on bears a later time than `before`.
+    std::thread::sleep(std::time::Duration::from_millis(30));
+    host.write("a", "changed");
+    host.write("b", "new");
+    host.exact_since = Some(Began {
+        latest: Began::now().latest,
+        ..before
+    });
+    let told = ["Changed a contested", "New b contested"];
+    let told_of_files = |told: Vec<String>| -> Vec<String> {
+        let is_file = |line: &String| line.split(' ').nth(1) != Some("");
+        told.into_iter().filter(is_file).collect()
+    };
+    assert_eq!(told_of_files(host.reconcile()), told);
 }
 
 #[test]
