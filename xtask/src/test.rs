@@ -162,7 +162,8 @@ fn unit(summary: &mut Summary) -> Result<()> {
     )
 }
 
-/// The daemon end to end, here: no probes, since it's not for us to load them into this kernel.
+/// The daemon end to end, here: no probes, since it's not for us to load them into this kernel. One
+/// test at a time, as what another one forks would hold a file open that was written and closed.
 fn host(summary: &mut Summary, args: &[String]) -> Result<()> {
     step("test: host");
     let (tracer, tests) = (build::tracer()?, build::tests("host")?);
@@ -171,6 +172,7 @@ fn host(summary: &mut Summary, args: &[String]) -> Result<()> {
         .arg(format!("TRACER={}", tracer.display()))
         .arg("TRACER_GUEST=host")
         .arg(tests)
+        .arg("--test-threads=1")
         .args(args);
     follow_tests(&mut command, "host", summary)
 }
