@@ -14,7 +14,9 @@ pub const BLOOM_WORDS: usize = 64;
 /// The word and the bit that stand for an inode number in a filter.
 ///
 /// A walk up the parents asks the filter at every step, and only on a hit the map of roots: with
-/// 20 roots in 4096 bits one step in 200 asks in vain.
+/// 20 roots in 4096 bits one step in 200 asks in vain. A root of which only the direct children
+/// matter stands in it by [`children_bit`], which is asked for at the parent only: else each walk
+/// would ask in vain at `/`, which is such a root where `/etc` is watched.
 ///
 /// Multiplied by 2^64 divided by the golden ratio, because ext4 spreads top-level directories over
 /// block groups of 8192 inodes: the low bits of `/etc`, `/srv` and `/var` are the same.
@@ -27,22 +29,22 @@ pub fn bloom_bit(inode: u64) -> (usize, u64) {
     )
 }
 
+/// The word and the bit that stand for a root of which only the direct children matter.
+#[inline]
+pub fn children_bit(inode: u64) -> (usize, u64) {
+    bloom_bit(!inode)
+}
+
 /// The one value of the map `SETTINGS`.
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct Settings {
-    /// The filter over the inode numbers of roots that are watched as a whole; see [`bloom_bit`].
-    pub whole: [u64; BLOOM_WORDS],
-    /// The same over roots of which only the direct children matter.
-    pub children: [u64; BLOOM_WORDS],
+    /// The filter over the inode numbers of roots; see [`bloom_bit`].
+    pub filter: [u64; BLOOM_WORDS],
     /// When a program last woke the daemon, in nanoseconds of `CLOCK_BOOTTIME`.
     pub woken_at_ns: u64,
     /// The daemon's own process id, whose changes are not recorded; 0 for none.
     pub ignored_pid: u32,
-    /// 1 where a root is a regular file: else a file is only looked for by its directory.
-    pub file_roots: u32,
-    /// 1 where a root is the top of its file system: else walks need not look there.
-    pub top_roots: u32,
     /// Keeps the size a multiple of 8.
     pub reserved: u32,
 }

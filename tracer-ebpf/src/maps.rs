@@ -8,6 +8,7 @@ use aya_ebpf::macros::map;
 use aya_ebpf::maps::{Array, HashMap, PerCpuArray, RingBuf};
 use tracer_ebpf::{
     PENDING_ENTRIES, Probe, RING_BYTES, ROOTS_ENTRIES, RootKey, RootValue, Settings, bloom_bit,
+    children_bit,
 };
 
 use crate::read;
@@ -57,16 +58,17 @@ pub(crate) fn settings() -> Option<&'static Settings> {
     SETTINGS.get(0)
 }
 
-/// The root with that inode number; the device is only asked for where the filter hits.
+/// The root with that inode number, which is the parent of the file or not; the device is only asked
+/// for where the filter hits.
 #[inline(always)]
 pub(crate) fn root(
     settings: &Settings,
     inode: u64,
+    is_parent: bool,
     dev: impl FnOnce() -> u32,
 ) -> Option<RootValue> {
-    let (word, bit) = bloom_bit(inode);
-    let filter = settings.whole.get(word)? | settings.children.get(word)?;
-    if filter & bit == 0 {
+    let may_be = |(word, bit): (usize, u64)| settings.filter.get(word).map(|bits| bits & bit != 0);
+    if !may_be(bloom_bit(inode))? && !(is_parent && may_be(children_bit(inode))?) {
         return None;
     }
     let key = RootKey {

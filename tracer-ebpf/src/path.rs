@@ -23,7 +23,7 @@ pub(crate) fn watched<M: Memory>(settings: &Settings, entry: M) -> Option<Place>
         if !inode.is_null() {
             let number = inode.u64(|o| &o.inode_number);
             let dev = || inode.object(|o| &o.inode_sb).u32(|o| &o.sb_dev);
-            match maps::root(settings, number, dev) {
+            match maps::root(settings, number, depth == 1, dev) {
                 Some(RootValue {
                     id,
                     children_only: 0,

@@ -25,6 +25,7 @@ use std::time::Duration;
 pub use access::group_id;
 use axum::Router;
 use axum::extract::{FromRef, Request, State};
+use axum::http::HeaderValue;
 use axum::middleware::{self, Next};
 use axum::response::Response;
 use axum::routing::get;
@@ -37,6 +38,10 @@ use tokio::sync::{broadcast, watch};
 
 use crate::answers::Answers;
 use crate::store;
+
+/// The header of an answer that may lack what happened last: the daemon had more in hand than it
+/// could write before it answered.
+pub(crate) const BEHIND: &str = "tracer-behind";
 
 /// How long requests may take to end once the daemon stops.
 const LAST_REQUESTS: Duration = Duration::from_secs(5);
@@ -52,8 +57,9 @@ pub struct ApiState {
     pub status: Arc<dyn Fn() -> StatusBody + Send + Sync>,
     /// Numeric id of the group that may use the API beside root.
     pub group: Option<u32>,
-    /// Sees to it that what happened until now is in the store; blocks while it does.
-    pub settle: Arc<dyn Fn() + Send + Sync>,
+    /// Sees to it that what happened until now is in the store, and tells whether it could; blocks
+    /// while it does.
+    pub settle: Arc<dyn Fn() -> bool + Send + Sync>,
 }
 
 /// The state, and the word that the daemon stops, for answers that would never end.
@@ -130,13 +136,19 @@ fn router(shared: Shared) -> Router {
 }
 
 /// Lets the daemon write what is in hand before a question is answered, so that whoever asks right
-/// after a change is told of it.
+/// after a change is told of it. Where that takes too long the answer says that it is behind.
 async fn settle(State(state): State<ApiState>, request: Request, next: Next) -> Response {
-    if request.uri().path().starts_with("/v1/") {
-        // A panic in there is the pipeline's, which ends the daemon.
-        drop(tokio::task::spawn_blocking(move || (state.settle)()).await);
+    if !request.uri().path().starts_with("/v1/") {
+        return next.run(request).await;
     }
-    next.run(request).await
+    // A panic in there is the pipeline's, which ends the daemon.
+    let settled = tokio::task::spawn_blocking(move || (state.settle)()).await;
+    let mut response = next.run(request).await;
+    if !settled.unwrap_or(false) {
+        let headers = response.headers_mut();
+        headers.insert(BEHIND, HeaderValue::from_static("true"));
+    }
+    response
 }
 
 /// Asks the store on a thread that may block.

@@ -21,6 +21,8 @@ use serde::de::DeserializeOwned;
 use tokio::net::UnixStream;
 use tokio::runtime::{self, Runtime};
 
+use crate::api::BEHIND;
+
 /// How long the daemon may think before it is given up.
 const PATIENCE: Duration = Duration::from_mins(1);
 
@@ -213,6 +215,12 @@ pub(crate) async fn send(socket: &Path, request: &Request) -> Result<Response<In
         .body(Empty::<Bytes>::new())
         .map_err(|error| Error::Broken(error.to_string()))?;
     let response = sender.send_request(asked).await.map_err(broken)?;
+    if response.headers().contains_key(BEHIND) {
+        tracing::warn!(
+            "the daemon has more in hand than it could write: what happened last may be missing; ask \
+             again, and see `tracer status`"
+        );
+    }
     if response.status() == StatusCode::OK {
         Ok(response)
     } else {

@@ -2,6 +2,7 @@
 //! it. Owns start and shutdown.
 
 mod kernel;
+mod memory;
 mod pipeline;
 mod reconciling;
 mod shared;

@@ -13,7 +13,7 @@ use aya::maps::{Array, HashMap, MapData, PerCpuArray};
 use aya::programs::{BtfTracePoint, CgroupAttachMode, CgroupSysctl, FEntry, FExit, ProgramError};
 use aya::{Ebpf, EbpfLoader};
 use change::wire::{CheckBody, CheckState};
-use tracer_ebpf::{Offsets, Probe, RootKey, RootValue, Settings, bloom_bit};
+use tracer_ebpf::{Offsets, Probe, RootKey, RootValue, Settings, bloom_bit, children_bit};
 
 use btf::Btf;
 use host::{chain, missed_runs, split_functions, unified_hierarchy};
@@ -78,8 +78,6 @@ pub struct RootInode {
     pub inode: u64,
     /// How much below it is watched.
     pub extent: Extent,
-    /// Whether it may be the top of its file system.
-    pub is_mount_point: bool,
 }
 
 /// The loaded programs; they stay attached as long as this lives.
@@ -196,24 +194,17 @@ impl Probes {
             name: "ROOTS",
             source: Box::new(source),
         };
-        let RootInode {
-            dev,
-            inode,
-            extent,
-            is_mount_point,
-        } = root;
+        let RootInode { dev, inode, extent } = root;
         let children_only = u32::from(extent == Extent::Children);
         let value = RootValue { id, children_only };
         self.roots
             .insert(root_key(dev, inode), value, 0)
             .map_err(failed)?;
-        let (word, bit) = bloom_bit(inode);
-        match extent {
-            Extent::Children => self.settings.children[word] |= bit,
-            Extent::Whole | Extent::File => self.settings.whole[word] |= bit,
-        }
-        self.settings.file_roots |= u32::from(extent == Extent::File);
-        self.settings.top_roots |= u32::from(is_mount_point);
+        let (word, bit) = match extent {
+            Extent::Children => children_bit(inode),
+            Extent::Whole | Extent::File => bloom_bit(inode),
+        };
+        self.settings.filter[word] |= bit;
         self.write_settings()
     }
 

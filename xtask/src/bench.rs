@@ -41,9 +41,9 @@ pub(crate) fn run(args: &BenchArgs) -> Result<()> {
         step(format!("measure on {}", kernel.release));
         let mut table = Table::default();
         let verdict = guests::run(Guest::Bench, &kernel, &binaries, &[], &mut |text| {
-            if !table.take(text) {
-                line(text);
-            }
+            // Each measurement is shown as it comes, too: the tables take some minutes.
+            table.take(text);
+            line(text);
         })?;
         line(&table);
         if !verdict.passed() {

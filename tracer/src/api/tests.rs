@@ -2,6 +2,7 @@
 
 use std::io::{Read as _, Write as _};
 use std::os::unix::net::UnixStream;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -14,7 +15,7 @@ use serde::de::DeserializeOwned;
 use tokio::sync::{broadcast, oneshot};
 use tokio::task::JoinHandle;
 
-use super::{ApiState, bind, serve};
+use super::{ApiState, BEHIND, bind, serve};
 use crate::answers::Answers;
 use crate::client::{self, Request};
 use crate::store::example::{Example, alice, create, edit, gap, session, time};
@@ -53,6 +54,8 @@ struct Api {
     store: Arc<Mutex<Example>>,
     /// What the daemon has in hand and not yet written.
     in_hand: Arc<Mutex<Vec<Change>>>,
+    /// Whether writing that takes too long.
+    is_behind: Arc<AtomicBool>,
     state: ApiState,
     stop: oneshot::Sender<()>,
     served: JoinHandle<()>,
@@ -85,11 +88,17 @@ impl Api {
         };
         let store = Arc::new(Mutex::new(store));
         let in_hand = Arc::<Mutex<Vec<Change>>>::default();
+        let is_behind = Arc::<AtomicBool>::default();
         let settle = {
             let (store, in_hand) = (Arc::clone(&store), Arc::clone(&in_hand));
+            let is_behind = Arc::clone(&is_behind);
             move || {
+                if is_behind.load(Ordering::Relaxed) {
+                    return false;
+                }
                 let changes = std::mem::take(&mut *in_hand.lock().unwrap());
                 store.lock().unwrap().log(changes);
+                true
             }
         };
         let state = ApiState {
@@ -106,6 +115,7 @@ impl Api {
             folder,
             store,
             in_hand,
+            is_behind,
             state,
             stop,
             served,
@@ -217,6 +227,20 @@ async fn what_is_in_hand_is_written_before_a_question_is_answered() {
     let api = Api::new(&[]);
     api.in_hand.lock().unwrap().extend(three());
     let page: Page<Change> = api.get("/v1/changes").await;
+    assert_eq!(page.items.len(), 3);
+}
+
+#[tokio::test]
+async fn an_answer_that_may_lack_the_newest_says_so() {
+    let api = Api::new(&three());
+    let request = Request::new("/v1/changes");
+    let response = api.send(&request).await.unwrap();
+    assert!(!response.headers().contains_key(BEHIND));
+    api.is_behind.store(true, Ordering::Relaxed);
+    let response = api.send(&request).await.unwrap();
+    assert!(response.headers().contains_key(BEHIND));
+    let body = client::collected(response).await.unwrap();
+    let page: Page<Change> = serde_json::from_slice(&body).unwrap();
     assert_eq!(page.items.len(), 3);
 }
 
@@ -384,6 +408,7 @@ async fn an_open_stream_does_not_hold_up_the_end() {
         state: _,
         store: _store,
         in_hand: _,
+        is_behind: _,
         stop,
         served,
     } = api;

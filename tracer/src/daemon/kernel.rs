@@ -49,12 +49,15 @@ pub(super) struct Settler {
 }
 
 impl Settler {
-    pub(super) fn settle(&self) {
+    /// Tells whether all is written; if not, it took too long.
+    pub(super) fn settle(&self) -> bool {
         let (answer, answered) = sync_channel(1);
         self.ask(answer);
-        if answered.recv_timeout(PATIENCE).is_err() {
+        let is_settled = answered.recv_timeout(PATIENCE).is_ok();
+        if !is_settled {
             tracing::warn!("what is in hand was not written within {PATIENCE:?}");
         }
+        is_settled
     }
 
     fn ask(&self, asker: Asker) {

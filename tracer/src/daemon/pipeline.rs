@@ -10,6 +10,7 @@ use change::{Change, Gap, GapReason, Text, Timestamp};
 use tokio::sync::broadcast;
 
 use super::kernel::Settler;
+use super::memory;
 use super::reconciling::Comparison;
 use super::shared::{Shared, add};
 use super::{Input, Records, now};
@@ -31,6 +32,8 @@ const TICK: Duration = Duration::from_millis(200);
 const IDLE: Duration = Duration::from_secs(5);
 /// How often the store is told that the daemon is alive; after a kill, a gap begins there.
 const HEARTBEAT_NS: i64 = 30_000_000_000;
+/// How long after a change the memory that it took is given back, with that of those until then.
+const TIDY_NS: i64 = 30_000_000_000;
 /// How often the kernel is asked what it lost.
 const LOSS_CHECK_NS: i64 = 1_000_000_000;
 
@@ -47,8 +50,13 @@ pub(super) struct Pipeline {
     pub(super) assembler: Assembler,
     pub(super) decoder: Decoder,
     pub(super) comparing: Comparing,
+    /// All that happened until then has been worked on. Under load it lags behind the clock, and
+    /// what seems to rest by the clock may go on in what still waits.
+    pub(super) horizon: Timestamp,
     pub(super) heartbeat: Timestamp,
     pub(super) losses: Losses,
+    /// When the memory of the changes until now is given back; none after no changes.
+    pub(super) tidy_at: Option<Timestamp>,
     pub(super) changes: Option<broadcast::Sender<Arc<Change>>>,
     /// Where a comparison hands its differences, and whom it asks to bring the store up to date.
     pub(super) inputs: Option<(SyncSender<Input>, Settler)>,
@@ -105,10 +113,14 @@ impl Pipeline {
             } else {
                 TICK
             };
-            match queue.recv_timeout(wait) {
+            let input = queue.try_recv().or_else(|_empty| {
+                self.horizon = now();
+                queue.recv_timeout(wait)
+            });
+            match input {
                 Ok(Input::Stop) | Err(RecvTimeoutError::Disconnected) => break,
                 Ok(input) => self.take(input)?,
-                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Timeout) => self.horizon = now(),
             }
             self.look_around()?;
         }
@@ -134,6 +146,7 @@ impl Pipeline {
                 self.comparing.is_running = false;
                 self.comparing.complete_until = Some(now());
                 self.commit(Some(now()))?;
+                memory::give_back();
                 if self.comparing.again {
                     self.compare();
                 }
@@ -187,6 +200,7 @@ impl Pipeline {
     fn observe(&mut self, observation: Observation) {
         self.enrich.observe(&observation);
         let Observation { time, who, event } = observation;
+        self.horizon = self.horizon.max(time);
         match event {
             Event::File(event) => {
                 add(&self.shared.file_records, 1);
@@ -218,7 +232,7 @@ impl Pipeline {
     }
 
     fn finish_due(&mut self) -> anyhow::Result<()> {
-        let due = self.assembler.take_finished(now());
+        let due = self.assembler.take_finished(self.horizon);
         self.conclude_all(due)?;
         if self.conclude.waiting() > 0 {
             self.commit(None)
@@ -242,7 +256,7 @@ impl Pipeline {
         for path in self.conclude.take_new_directories() {
             let roots = self.trees.on_created_directory(&path);
             if self.watches_by_probes {
-                watch_roots(&mut self.probes, &self.trees, &roots);
+                watch_roots(&mut self.probes, &roots);
             }
             if !roots.is_empty() {
                 // What was made in them before they were watched is found by comparing.
@@ -286,6 +300,10 @@ impl Pipeline {
         }
         if now.as_nanos() - self.heartbeat.as_nanos() >= HEARTBEAT_NS {
             self.commit(Some(now))?;
+        }
+        if self.tidy_at.is_some_and(|tidy_at| tidy_at <= now) {
+            self.tidy_at = None;
+            memory::give_back();
         }
         Ok(())
     }
@@ -340,6 +358,9 @@ impl Pipeline {
             .commit(batch)
             .context("write changes to the store")?;
         add(&self.shared.changes, stored.len());
+        if !stored.is_empty() && self.tidy_at.is_none() {
+            self.tidy_at = Some(now().plus_nanos(TIDY_NS));
+        }
         for change in stored {
             if let Some(changes) = &self.changes {
                 // Nobody follows: nobody is told.
@@ -351,8 +372,7 @@ impl Pipeline {
 }
 
 /// Makes the programs tell of what is below the roots.
-pub(super) fn watch_roots(probes: &mut Probes, trees: &Trees, roots: &[Root]) {
-    let mounts = trees.mounts();
+pub(super) fn watch_roots(probes: &mut Probes, roots: &[Root]) {
     for root in roots {
         let inode = RootInode {
             dev: root.dev,
@@ -362,7 +382,6 @@ pub(super) fn watch_roots(probes: &mut Probes, trees: &Trees, roots: &[Root]) {
                 RootDepth::Children => Extent::Children,
                 RootDepth::File => Extent::File,
             },
-            is_mount_point: mounts.at(root.path.as_bytes()).is_some(),
         };
         if let Err(error) = probes.watch(root.id, inode) {
             tracing::error!("watch `{}`: {error}", root.path);

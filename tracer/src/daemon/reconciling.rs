@@ -19,6 +19,9 @@ use crate::trees::Trees;
 /// By so much more than a change's rest the exact records may lag behind.
 const TICK: Duration = Duration::from_millis(200);
 
+/// How often the exact records are waited for, half a minute each time.
+const ATTEMPTS: usize = 20;
+
 /// What a comparison needs.
 pub(super) struct Comparison {
     pub(super) trees: Arc<Trees>,
@@ -68,7 +71,10 @@ impl Comparison {
         if !contested.is_empty() {
             // Exact records come first: what they tell is no difference any more.
             thread::sleep(QUIET + TICK);
-            self.settler.settle();
+            let is_settled = (0..ATTEMPTS).any(|_| self.settler.settle());
+            if !is_settled {
+                return Err(io::Error::from(io::ErrorKind::TimedOut));
+            }
             contested.into_iter().try_for_each(pass_on)?;
         }
         tracing::info!(

@@ -62,7 +62,7 @@ pub(super) fn start(config: &Config) -> anyhow::Result<Started> {
     }
     watch.probes.ignore(std::process::id())?;
     if watch.fanotify.is_none() {
-        watch_roots(&mut watch.probes, &trees, &trees.roots());
+        watch_roots(&mut watch.probes, &trees.roots());
     }
     // Only now: what changed before is found by comparing.
     let attached = now();
@@ -109,11 +109,13 @@ pub(super) fn start(config: &Config) -> anyhow::Result<Started> {
             is_running: false,
             again: false,
         },
+        horizon: attached,
         heartbeat: attached,
         losses: Losses {
             count: 0,
             asked: attached,
         },
+        tidy_at: None,
         changes: None,
         inputs: None,
     };

@@ -178,9 +178,7 @@ fn a_new_file_that_stays_open_is_told_after_a_while() {
     // Not by this process: what another test forks at this moment would share its descriptor.
     let mut shell = Command::new("/bin/sh");
     shell.args(["-c", "exec 3> tree/a; read end"]);
-    shell
-        .current_dir(host.folder.path())
-        .stdin(Stdio::piped());
+    shell.current_dir(host.folder.path()).stdin(Stdio::piped());
     let mut holder = shell.spawn().unwrap();
     host.read_until(|event, _| {
         event.action == Action::Created && event.path.as_bytes().ends_with(b"tree/a")
@@ -197,7 +195,12 @@ fn all_that_happened_until_now_is_read_without_waiting() {
     };
     for file in 0..100 {
         let pid = run(host.folder.path(), &format!("exec 3> tree/{file}"));
-        let told: Vec<_> = host.fanotify.read_all().into_iter().map(file_event).collect();
+        let told: Vec<_> = host
+            .fanotify
+            .read_all()
+            .into_iter()
+            .map(file_event)
+            .collect();
         let closed = told.iter().any(|(event, who)| {
             *who == pid && matches!(event.action, Action::Closed { created: true })
         });

@@ -44,7 +44,6 @@ pub fn run(probes: &mut Probes, records: &mut Records, folder: &Path) -> Result<
         dev: metadata.dev(),
         inode: metadata.ino(),
         extent: Extent::Whole,
-        is_mount_point: false,
     };
     probes.watch(ROOT, root)?;
     let skipped = act(&folder);
