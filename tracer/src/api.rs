@@ -29,8 +29,8 @@ use axum::http::HeaderValue;
 use axum::middleware::{self, Next};
 use axum::response::Response;
 use axum::routing::get;
-use change::Change;
 use change::wire::StatusBody;
+use change::{Change, Text};
 pub use error::Error;
 pub use listen::{BindError, bind};
 use tokio::net::UnixListener;
@@ -58,8 +58,8 @@ pub struct ApiState {
     /// Numeric id of the group that may use the API beside root.
     pub group: Option<u32>,
     /// Sees to it that what happened until now is in the store, and tells whether it could; blocks
-    /// while it does.
-    pub settle: Arc<dyn Fn() -> bool + Send + Sync>,
+    /// while it does. Told what file is asked about, if one is.
+    pub settle: Arc<dyn Fn(Option<Text>) -> bool + Send + Sync>,
 }
 
 /// The state, and the word that the daemon stops, for answers that would never end.
@@ -142,7 +142,8 @@ async fn settle(State(state): State<ApiState>, request: Request, next: Next) -> 
         return next.run(request).await;
     }
     // A panic in there is the pipeline's, which ends the daemon.
-    let settled = tokio::task::spawn_blocking(move || (state.settle)()).await;
+    let about = params::about(request.uri().query().unwrap_or_default());
+    let settled = tokio::task::spawn_blocking(move || (state.settle)(about)).await;
     let mut response = next.run(request).await;
     if !settled.unwrap_or(false) {
         let headers = response.headers_mut();

@@ -24,8 +24,6 @@ use crate::observed::{Action, FileEvent, Who};
 pub const QUIET: Duration = Duration::from_secs(1);
 /// A change that never comes to rest is told when it is this old; what follows is another one.
 pub const LONGEST: Duration = Duration::from_secs(10);
-/// A file with the name of a temporary one waits so long for being renamed to its true name.
-pub const TEMPORARY: Duration = Duration::from_mins(5);
 /// How many changes may be in the making before the oldest are finished early.
 const MAX_PENDING: usize = 20_000;
 
@@ -200,7 +198,7 @@ impl Assembler {
     fn delete(&mut self, path: &Text, seen: &Seen<'_>) {
         if let Some(pending) = self.pending.get(path) {
             let new = pending.is_new() && pending.is_by(seen.who);
-            if new && (pending.is_put_aside() || names::is_temporary(path)) {
+            if new && (pending.is_put_aside() || names::is_passing(path)) {
                 self.drop_put_aside(path, seen);
                 return;
             }
@@ -253,10 +251,11 @@ impl Assembler {
     }
 
     /// All changes that could be finished, for somebody who asks now: not what still waits for its
-    /// true name, nor what is being written at this moment.
-    pub fn take_all_settled(&mut self) -> Vec<Assembled> {
+    /// true name, unless that is what is `asked` for, nor what is being written at this moment.
+    pub fn take_all_settled(&mut self, asked: Option<&Text>) -> Vec<Assembled> {
         self.finish_where(|pending| {
-            !pending.open && !pending.writing && !names::is_temporary(&pending.path)
+            let waits = || names::waits(&pending.path).is_some() && asked != Some(&pending.path);
+            !pending.open && !pending.writing && !waits()
         });
         self.in_order(Timestamp::MAX)
     }

@@ -13,8 +13,8 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
 
 use anyhow::{Context as _, bail};
-use change::Timestamp;
 use change::wire::CheckState;
+use change::{Text, Timestamp};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::broadcast;
 
@@ -39,9 +39,16 @@ enum Input {
     /// Comparing trees and facts is done.
     Reconciled,
     /// Somebody asks: what can be told is to be written, and then this answered.
-    Settle(SyncSender<()>),
+    Settle(Asker),
     /// Write everything and end.
     Stop,
+}
+
+/// Somebody who asks.
+struct Asker {
+    /// The file that the question is about, if it is about one.
+    about: Option<Text>,
+    answer: SyncSender<()>,
 }
 
 /// Records in one piece of memory.
@@ -85,7 +92,7 @@ pub fn run(config: &Config) -> anyhow::Result<()> {
         changes,
         status: Arc::new(move || shared.status()),
         group: api::group_id(&config.socket_group),
-        settle: Arc::new(move || settle.settle()),
+        settle: Arc::new(move |about| settle.settle(about)),
     };
     listener_runtime.block_on(api::serve(listener, state, ended()));
     tracing::info!("ending: writing what is in hand");

@@ -19,6 +19,15 @@ pub(super) struct Params {
     known: Vec<&'static str>,
 }
 
+/// The file that a query is about, if it is about one.
+pub(super) fn about(query: &str) -> Option<Text> {
+    let Params { given, known: _ } = Params::parse(query);
+    let names_it = |name: &str| name == "subject" || name == "path";
+    let (_, value) = given.into_iter().find(|(name, _)| names_it(name))?;
+    let subject = Subject::parse(&value).ok()?;
+    (subject.kind == Kind::File).then_some(subject.key)
+}
+
 impl<S: Sync> FromRequestParts<S> for Params {
     type Rejection = Error;
 

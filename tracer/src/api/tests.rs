@@ -92,7 +92,7 @@ impl Api {
         let settle = {
             let (store, in_hand) = (Arc::clone(&store), Arc::clone(&in_hand));
             let is_behind = Arc::clone(&is_behind);
-            move || {
+            move |_about| {
                 if is_behind.load(Ordering::Relaxed) {
                     return false;
                 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use change::{Text, Timestamp};
 
-use super::{LONGEST, QUIET, Seen, TEMPORARY, names};
+use super::{LONGEST, QUIET, Seen, names};
 use crate::capture::Captured;
 use crate::observed::{Action, Inode, Who};
 
@@ -213,11 +213,8 @@ impl Pending {
     /// When it is finished unless something more happens.
     pub(super) fn due(&self) -> Timestamp {
         let new = self.is_new() || self.open;
-        let wait = if new && names::is_temporary(&self.path) {
-            TEMPORARY
-        } else {
-            QUIET
-        };
+        let temporary = new.then(|| names::waits(&self.path)).flatten();
+        let wait = temporary.unwrap_or(QUIET);
         let quiet = self.last.plus_nanos(nanos(wait));
         // A file that is written without a pause is told of all the same.
         quiet.min(self.first.plus_nanos(nanos(wait.max(LONGEST))))

@@ -298,13 +298,13 @@ fn what_is_being_written_is_not_read_before_it_has_been_quiet() {
     let mut story = Story::new();
     story.then(&logger, "/e/log", Action::Dirtied);
     assert!(story.assembler.take_touched().is_empty());
-    assert!(story.assembler.take_all_settled().is_empty());
+    assert!(story.assembler.take_all_settled(None).is_empty());
     story.wait(QUIET);
     let finished = story.assembler.take_finished(story.time);
     assert!(finished[0].writing && finished[0].captured.is_none());
     story.then(&logger, "/e/log", CLOSED);
     assert_eq!(story.assembler.take_touched(), ["/e/log".into()]);
-    assert!(!story.assembler.take_all_settled()[0].writing);
+    assert!(!story.assembler.take_all_settled(None)[0].writing);
 }
 
 #[test]
@@ -332,4 +332,45 @@ fn what_rests_longer_holds_nothing_else_up() {
     story.then(&bob, "/d/g", MADE);
     story.wait(QUIET);
     assert_eq!(story.told(), ["20 created /d/g"]);
+}
+
+#[test]
+fn a_file_that_waits_for_its_true_name_is_told_to_whoever_asks_about_it() {
+    let alice = process(10, 1);
+    let mut story = Story::new();
+    story.then(&alice, "/a.new", MADE);
+    story.then(&alice, "/b.new", MADE);
+    assert!(story.assembler.take_all_settled(None).is_empty());
+    let told = story.assembler.take_all_settled(Some(&"/a.new".into()));
+    assert_eq!(
+        told.iter().map(describe).collect::<Vec<_>>(),
+        ["10 created /a.new"]
+    );
+    story.wait(Duration::from_secs(12));
+    assert_eq!(story.told(), ["10 created /b.new"]);
+}
+
+#[test]
+fn a_package_s_file_waits_for_the_end_of_a_long_run() {
+    let dpkg = process(10, 1);
+    let mut story = Story::new();
+    story.then(&dpkg, "/c.dpkg-new", MADE);
+    story.wait(Duration::from_mins(4));
+    assert!(story.told().is_empty());
+    story.then(&dpkg, "/c", renamed("/c.dpkg-new", true));
+    story.wait(QUIET);
+    assert_eq!(story.told(), ["10 replaced /c"]);
+}
+
+#[test]
+fn vim_s_trial_is_nothing_and_a_file_of_its_name_is_a_file() {
+    let vim = process(10, 1);
+    let mut story = Story::new();
+    story
+        .then(&vim, "/4913", MADE)
+        .then(&vim, "/4913", Action::Deleted);
+    story.wait(QUIET);
+    assert!(story.told().is_empty());
+    story.then(&vim, "/4913", MADE).wait(QUIET + QUIET);
+    assert_eq!(story.told(), ["10 created /4913"]);
 }

@@ -13,9 +13,10 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use anyhow::Context as _;
+use change::Text;
 
 use super::shared::{Shared, add};
-use super::{Input, Records};
+use super::{Asker, Input, Records};
 use crate::fanotify::{Fanotify, Signal};
 use crate::probes;
 
@@ -49,10 +50,11 @@ pub(super) struct Settler {
 }
 
 impl Settler {
-    /// Tells whether all is written; if not, it took too long.
-    pub(super) fn settle(&self) -> bool {
+    /// Tells whether all is written; if not, it took too long. A question `about` a file is about
+    /// it even if it waits for its true name.
+    pub(super) fn settle(&self, about: Option<Text>) -> bool {
         let (answer, answered) = sync_channel(1);
-        self.ask(answer);
+        self.ask(Asker { about, answer });
         let is_settled = answered.recv_timeout(PATIENCE).is_ok();
         if !is_settled {
             tracing::warn!("what is in hand was not written within {PATIENCE:?}");
@@ -65,9 +67,6 @@ impl Settler {
         bell.ring(asker);
     }
 }
-
-/// Whoever is to be answered once all before it is written.
-type Asker = SyncSender<()>;
 
 /// Passes askers to a thread that waits for the kernel, and wakes it.
 struct Bell {
@@ -117,10 +116,14 @@ impl Watching {
 
     /// Hands on what the kernel has told until now, and ends the threads.
     pub(super) fn stop(self) {
-        self.settler.settle();
+        self.settler.settle(None);
         self.stop.store(true, Ordering::Relaxed);
-        let (nobody, _) = sync_channel(1);
-        self.settler.ask(nobody);
+        // Nobody waits for the answer; the threads wake up and see that they are to end.
+        let (answer, _) = sync_channel(1);
+        self.settler.ask(Asker {
+            about: None,
+            answer,
+        });
         for thread in self.threads {
             drop(thread.join());
         }

@@ -152,12 +152,12 @@ impl Pipeline {
                 }
                 Ok(())
             }
-            Input::Settle(answer) => {
+            Input::Settle(asker) => {
                 self.capture_touched();
-                let settled = self.assembler.take_all_settled();
+                let settled = self.assembler.take_all_settled(asker.about.as_ref());
                 self.conclude_all(settled)?;
                 self.commit(None)?;
-                if answer.send(()).is_err() {
+                if asker.answer.send(()).is_err() {
                     tracing::debug!("whoever asked does not wait any more");
                 }
                 Ok(())

@@ -71,7 +71,7 @@ impl Comparison {
         if !contested.is_empty() {
             // Exact records come first: what they tell is no difference any more.
             thread::sleep(QUIET + TICK);
-            let is_settled = (0..ATTEMPTS).any(|_| self.settler.settle());
+            let is_settled = (0..ATTEMPTS).any(|_| self.settler.settle(None));
             if !is_settled {
                 return Err(io::Error::from(io::ErrorKind::TimedOut));
             }
