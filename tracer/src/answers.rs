@@ -18,10 +18,10 @@ use crate::store::{self, Error, Reader};
 
 /// How many changes a page has unless asked otherwise, and at most.
 const PAGE: u32 = 100;
-const LONGEST_PAGE: u32 = 10_000;
+const LONGEST_PAGE: u32 = 1000;
 
 /// How many connections wait for the next question.
-const IDLE_READERS: usize = 8;
+const IDLE_READERS: usize = 3;
 
 /// Answers questions from the store; its clones share connections.
 #[derive(Clone)]

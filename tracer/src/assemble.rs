@@ -11,7 +11,7 @@ use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
 use std::time::Duration;
 
-use change::{Text, Timestamp};
+use change::{FileState, Text, Timestamp};
 
 pub use pending::{Assembled, Came};
 use pending::{Pending, State};
@@ -25,7 +25,9 @@ pub const QUIET: Duration = Duration::from_secs(1);
 /// A change that never comes to rest is told when it is this old; what follows is another one.
 pub const LONGEST: Duration = Duration::from_secs(10);
 /// How many changes may be in the making before the oldest are finished early.
-const MAX_PENDING: usize = 20_000;
+const MAX_PENDING: usize = 10_000;
+/// How much content waits with the changes that it belongs to; what is more is handed over before.
+const MAX_CONTENT: usize = 8 << 20;
 
 /// Holds the changes in the making, one a path.
 #[derive(Default)]
@@ -38,6 +40,9 @@ pub struct Assembler {
     due: BinaryHeap<Reverse<(Timestamp, Text)>>,
     /// Paths whose content should be read at once.
     touched: Vec<Text>,
+    /// How much content was handed in since [`Assembler::take_excess`] took it away; some of it is
+    /// gone meanwhile with its changes.
+    content_bytes: usize,
 }
 
 impl Assembler {
@@ -229,8 +234,28 @@ impl Assembler {
     /// Hands over what was read of a path that [`Assembler::take_touched`] told.
     pub fn set_captured(&mut self, path: &Text, captured: Captured) {
         if let Some(pending) = self.pending.get_mut(path) {
+            self.content_bytes += captured.content_len();
             pending.captured = Some(captured);
         }
+    }
+
+    /// Takes away the content that waits where it has become much, to be kept at once: its changes
+    /// still name it by its hash.
+    pub fn take_excess(&mut self) -> Vec<(FileState, Vec<u8>)> {
+        if self.content_bytes <= MAX_CONTENT {
+            return Vec::new();
+        }
+        self.content_bytes = 0;
+        let pending = self
+            .pending
+            .values_mut()
+            .map(|pending| &mut pending.captured);
+        let finished = self
+            .finished
+            .iter_mut()
+            .map(|assembled| &mut assembled.captured);
+        let all = pending.chain(finished).flatten();
+        all.filter_map(Captured::take_content).collect()
     }
 
     /// The changes that are finished by now, in the order of their times: each is handed over when

@@ -80,6 +80,22 @@ pub enum Captured {
 }
 
 impl Captured {
+    /// How much content it holds, in bytes.
+    pub fn content_len(&self) -> usize {
+        match self {
+            Self::Found(found) => found.bytes.as_ref().map_or(0, Vec::len),
+            Self::Absent | Self::Unreadable(_) => 0,
+        }
+    }
+
+    /// Takes the content out of it, with the state that names it.
+    pub fn take_content(&mut self) -> Option<(FileState, Vec<u8>)> {
+        match self {
+            Self::Found(found) => Some((found.state.clone(), found.bytes.take()?)),
+            Self::Absent | Self::Unreadable(_) => None,
+        }
+    }
+
     /// What was found, if there was something.
     pub fn into_found(self) -> Option<Found> {
         match self {
@@ -174,8 +190,22 @@ impl Capture {
     /// Reads what is at a path now. With `expected`, what was seen of the file at the moment that
     /// is asked for, the content is only given if it is still that one.
     pub fn read(&self, path: &Text, expected: Option<&Inode>) -> Captured {
+        self.read_with(path, expected, |file, size| self.content(path, file, size))
+    }
+
+    /// As [`Capture::read`], but for the content, which is shed.
+    pub fn look(&self, path: &Text, expected: Option<&Inode>) -> Captured {
+        self.read_with(path, expected, |_, _| Content::unread(ContentState::Shed))
+    }
+
+    fn read_with(
+        &self,
+        path: &Text,
+        expected: Option<&Inode>,
+        content: impl FnOnce(&OwnedFd, u64) -> Content,
+    ) -> Captured {
         match open::file(path) {
-            Ok(file) => match self.read_open(path, &file, expected) {
+            Ok(file) => match read_open(&file, expected, content) {
                 Ok(found) => Captured::Found(Box::new(found)),
                 Err(error) => Captured::Unreadable(error.into()),
             },
@@ -185,49 +215,6 @@ impl Capture {
         }
     }
 
-    fn read_open(
-        &self,
-        path: &Text,
-        file: &OwnedFd,
-        expected: Option<&Inode>,
-    ) -> rustix::io::Result<Found> {
-        let before = rustix::fs::fstat(file)?;
-        let mut state = describe(&before);
-        let mut moved_on = expected.is_some_and(|expected| !is_same(&before, expected));
-        let mut bytes = None;
-        if state.file_type == FileType::Regular {
-            let content = if moved_on {
-                Content::unread(ContentState::MovedOn)
-            } else {
-                self.content(path, file, size(&before))
-            };
-            moved_on |= content.is_torn || !is_same(&rustix::fs::fstat(file)?, &inode_of(&before));
-            if moved_on {
-                state.content = ContentState::MovedOn;
-            } else {
-                state.hash = content.hash;
-                state.content = content.state;
-                bytes = content.bytes;
-            }
-        } else {
-            state.content = ContentState::None;
-        }
-        if state.file_type == FileType::Symlink {
-            let target = rustix::fs::readlinkat(file, "", Vec::new())?;
-            state.target = Some(Text::from(target.into_bytes()).to_lossy());
-        }
-        state.xattrs = attributes::read(file);
-        if moved_on && let Some(expected) = expected {
-            overwrite(&mut state, expected);
-        }
-        Ok(Found {
-            state,
-            bytes,
-            moved_on,
-            identity: Identity::of(&before),
-        })
-    }
-
     fn content(&self, path: &Text, file: &OwnedFd, size: u64) -> Content {
         let is_secret = secret::is_secret_path(&self.secrets, path);
         content::read(&self.config, file, size, is_secret).unwrap_or_else(|error| {
@@ -235,6 +222,48 @@ impl Capture {
             Content::unread(ContentState::None)
         })
     }
+}
+
+fn read_open(
+    file: &OwnedFd,
+    expected: Option<&Inode>,
+    content: impl FnOnce(&OwnedFd, u64) -> Content,
+) -> rustix::io::Result<Found> {
+    let before = rustix::fs::fstat(file)?;
+    let mut state = describe(&before);
+    let mut moved_on = expected.is_some_and(|expected| !is_same(&before, expected));
+    let mut bytes = None;
+    if state.file_type == FileType::Regular {
+        let content = if moved_on {
+            Content::unread(ContentState::MovedOn)
+        } else {
+            content(file, size(&before))
+        };
+        moved_on |= content.is_torn || !is_same(&rustix::fs::fstat(file)?, &inode_of(&before));
+        if moved_on {
+            state.content = ContentState::MovedOn;
+        } else {
+            state.hash = content.hash;
+            state.content = content.state;
+            bytes = content.bytes;
+        }
+    } else {
+        state.content = ContentState::None;
+    }
+    if state.file_type == FileType::Symlink {
+        let target = rustix::fs::readlinkat(file, "", Vec::new())?;
+        state.target = Some(Text::from(target.into_bytes()).to_lossy());
+    }
+    state.xattrs = attributes::read(file);
+    if moved_on && let Some(expected) = expected {
+        overwrite(&mut state, expected);
+    }
+    Ok(Found {
+        state,
+        bytes,
+        moved_on,
+        identity: Identity::of(&before),
+    })
 }
 
 /// Whether it is the same file, unchanged. The change time of a directory moves with each name in

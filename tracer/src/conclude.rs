@@ -19,6 +19,11 @@ use crate::reconcile::{Difference, DifferenceKind};
 use crate::store::{self, Batch, Reader};
 use crate::trees::{Trees, open};
 
+/// So many changes and facts are written at once, however many wait.
+const MUCH: usize = 1024;
+/// Content of so many bytes is written at once.
+const MUCH_CONTENT: usize = 4 << 20;
+
 /// Names the host in changes.
 #[derive(Clone, Debug, Default)]
 pub struct Host {
@@ -53,6 +58,11 @@ impl Conclude {
         self.capture.read(path, expected)
     }
 
+    /// Looks at a file now, without its content; see [`Capture::look`].
+    pub fn look(&self, path: &Text, expected: Option<&Inode>) -> Captured {
+        self.capture.look(path, expected)
+    }
+
     /// What was concluded since the last call, to be written in one transaction before more is
     /// concluded.
     pub fn take_batch(&mut self) -> Batch {
@@ -62,6 +72,16 @@ impl Conclude {
     /// How many changes, facts and gaps wait to be written.
     pub fn waiting(&self) -> usize {
         self.ledger.len()
+    }
+
+    /// Whether so much waits that it should be written now.
+    pub fn is_much(&self) -> bool {
+        self.ledger.len() >= MUCH || self.ledger.content_bytes() >= MUCH_CONTENT
+    }
+
+    /// Takes in the content of a state before the change that leads to it is finished.
+    pub fn keep(&mut self, state: &FileState, bytes: Vec<u8>) {
+        self.ledger.keep(state, Some(bytes));
     }
 
     /// Takes in a gap, to be written with the changes.

@@ -1,6 +1,7 @@
 //! Wires it together: ways of watching → decode → assemble → conclude → store, and the API beside
 //! it. Owns start and shutdown.
 
+mod budget;
 mod kernel;
 mod memory;
 mod pipeline;
@@ -24,6 +25,7 @@ use crate::config::Config;
 use crate::fanotify::Signal;
 use crate::reconcile::Difference;
 
+use budget::Share;
 use kernel::Settler;
 use pipeline::Pipeline;
 use shared::Shared;
@@ -31,11 +33,11 @@ use shared::Shared;
 /// What reaches the pipeline, in the order in which it is to be worked on.
 enum Input {
     /// Records from the kernel, as bytes, with where each ends.
-    Records(Records),
+    Records(Records, Share),
     /// What fanotify told.
-    Signals(Vec<Signal>),
+    Signals(Vec<Signal>, Share),
     /// Comparing trees and facts found something.
-    Difference(Box<Difference>),
+    Difference(Box<Difference>, Share),
     /// Comparing trees and facts is done.
     Reconciled,
     /// Somebody asks: what can be told is to be written, and then this answered.
@@ -58,9 +60,11 @@ struct Records {
     ends: Vec<usize>,
 }
 
-/// How many inputs may wait; beyond, the kernel's buffers fill, and count what they lose. Under load
-/// each holds what came within milliseconds, and a burst of 20 000 files takes seconds to work on.
-const QUEUE: usize = 256;
+/// How many inputs may wait.
+const QUEUE: usize = 1024;
+/// How many bytes of records and signals may wait; beyond, the kernel's buffers fill, and count what
+/// they lose. A new file takes some 700, so that a burst of 30 000 waits here.
+const QUEUE_BYTES: usize = 24 << 20;
 
 /// Runs the daemon until it is told to end by `SIGTERM` or `SIGINT`.
 pub fn run(config: &Config) -> anyhow::Result<()> {

@@ -27,7 +27,7 @@ use self::group::Group;
 use self::marks::Marks;
 use self::renames::Halves;
 use self::tell::{Batch, Teller};
-use crate::observed::Observation;
+use crate::observed::{Event as Happening, Observation};
 use crate::trees::{Trees, path};
 
 /// Under load events are read so seldom, which lets the kernel merge those that are alike: a
@@ -93,6 +93,21 @@ pub enum Signal {
     Observation(Observation),
     /// Events were lost until this moment: the trees have to be compared with the facts.
     Overflow(Timestamp),
+}
+
+impl Signal {
+    /// About how much memory it takes.
+    pub fn bytes(&self) -> usize {
+        let path = match self {
+            Self::Observation(Observation {
+                event: Happening::File(event),
+                ..
+            }) => event.path.as_bytes().len(),
+            Self::Observation(_) | Self::Overflow(_) => 0,
+        };
+        // Most paths are in another one's company: a rename's old name, a symbolic link's target.
+        size_of::<Self>() + 2 * path
+    }
 }
 
 /// Watches the trees; lives on a thread of its own.

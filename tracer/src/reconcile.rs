@@ -162,7 +162,12 @@ impl Reconcile<'_> {
             };
             fact.identity == Some(identity) && fact.state.size == size
         });
-        let is_unknown = |fact: &KnownFile| fact.state.content == ContentState::MovedOn;
+        let is_unknown = |fact: &KnownFile| {
+            matches!(
+                fact.state.content,
+                ContentState::MovedOn | ContentState::Shed
+            )
+        };
         if is_same_file && !fact.as_ref().is_some_and(is_unknown) || self.is_newer(identity) {
             return None;
         }

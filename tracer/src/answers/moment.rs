@@ -5,9 +5,12 @@ use change::{
     Change, ChangeQuery, ContentState, FactValue, FileState, Kind, Op, Subject, Timestamp,
 };
 
-use super::{ContentAt, LONGEST_PAGE};
+use super::ContentAt;
 use crate::diff::{self, Side};
 use crate::store::{self, Error, Reader};
+
+/// How many changes of one file a difference names at most.
+const LISTED: u32 = 10_000;
 
 /// What a subject was at a moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -154,7 +157,7 @@ pub(super) fn diff(
         subject: Some(subject.clone()),
         since: Some(since),
         until: Some(until),
-        limit: Some(LONGEST_PAGE),
+        limit: Some(LISTED),
         ..ChangeQuery::default()
     })?;
     let (diff, why_not) = diff_of_moments(reader, subject, [old, new])?;

@@ -53,6 +53,7 @@ fn reason(state: ContentState) -> &'static str {
         ContentState::Secret => "it is a secret",
         ContentState::TooLarge => "it is larger than `content.keep_bytes`",
         ContentState::MovedOn => "the file moved on before it could be read",
+        ContentState::Shed => "so much happened at once that it was not read",
         ContentState::Kept | ContentState::None => "it is no regular file, or could not be read",
     }
 }

@@ -1,6 +1,7 @@
 //! What users do, told as the kernel tells it.
 
 use super::*;
+use crate::capture::{Found, Identity};
 use crate::observed::{Inode, Name, ProcessId, Task};
 
 fn process(pid: u32, parent: u32) -> Who {
@@ -373,4 +374,34 @@ fn vim_s_trial_is_nothing_and_a_file_of_its_name_is_a_file() {
     assert!(story.told().is_empty());
     story.then(&vim, "/4913", MADE).wait(QUIET + QUIET);
     assert_eq!(story.told(), ["10 created /4913"]);
+}
+
+#[test]
+fn content_does_not_pile_up_with_the_changes_that_wait() {
+    let alice = process(10, 1);
+    let mut story = Story::new();
+    let mut handed_over = 0;
+    for file in 0..20 {
+        let path = format!("/{file}");
+        story.then(&alice, &path, MADE);
+        let found = Found {
+            state: FileState::default(),
+            bytes: Some(vec![0; 1 << 20]),
+            moved_on: false,
+            identity: Identity::default(),
+        };
+        let captured = Captured::Found(Box::new(found));
+        story
+            .assembler
+            .set_captured(&path.as_str().into(), captured);
+        handed_over += story.assembler.take_excess().len();
+    }
+    assert_eq!(handed_over, 18);
+    let waits = story.assembler.take_all();
+    let with_content = |assembled: &Assembled| {
+        let captured = assembled.captured.as_ref();
+        captured.is_some_and(|captured| captured.content_len() > 0)
+    };
+    assert_eq!(waits.len(), 20);
+    assert_eq!(waits.iter().filter(|waits| with_content(waits)).count(), 2);
 }

@@ -42,6 +42,8 @@ pub(super) struct Ledger {
     /// Facts of this batch, which the store does not have yet.
     fresh: HashMap<Text, Option<Known>>,
     batch: Batch,
+    /// How much content is in the batch.
+    content_bytes: usize,
 }
 
 impl Ledger {
@@ -53,12 +55,18 @@ impl Ledger {
             stored,
             fresh,
             batch,
+            content_bytes: 0,
         }
     }
 
     pub(super) fn take_batch(&mut self) -> Batch {
         self.fresh.clear();
+        self.content_bytes = 0;
         std::mem::take(&mut self.batch)
+    }
+
+    pub(super) fn content_bytes(&self) -> usize {
+        self.content_bytes
     }
 
     pub(super) fn len(&self) -> usize {
@@ -106,6 +114,7 @@ impl Ledger {
     pub(super) fn keep(&mut self, state: &FileState, bytes: Option<Vec<u8>>) {
         let hash = state.hash.as_deref().and_then(store::parse_content_name);
         if let (Some(hash), Some(bytes)) = (hash, bytes) {
+            self.content_bytes += bytes.len();
             self.batch.contents.push(Content { hash, bytes });
         }
     }

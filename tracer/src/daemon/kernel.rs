@@ -15,8 +15,9 @@ use std::time::Duration;
 use anyhow::Context as _;
 use change::Text;
 
+use super::budget::Budget;
 use super::shared::{Shared, add};
-use super::{Asker, Input, Records};
+use super::{Asker, Input, QUEUE_BYTES, Records};
 use crate::fanotify::{Fanotify, Signal};
 use crate::probes;
 
@@ -138,6 +139,7 @@ pub(super) fn watch(
 ) -> anyhow::Result<Watching> {
     let Source { records, fanotify } = source;
     let (ring_bell, ring_door) = bell()?;
+    let budget = Budget::new(QUEUE_BYTES);
     let stop = Arc::new(AtomicBool::new(false));
     let mut threads = Vec::new();
     let mut fanotify_bell = None;
@@ -147,6 +149,7 @@ pub(super) fn watch(
         let reader = FanotifyReader {
             fanotify,
             inputs: inputs.clone(),
+            budget: budget.clone(),
             door,
         };
         let stop = Arc::clone(&stop);
@@ -155,6 +158,7 @@ pub(super) fn watch(
     let reader = RingReader {
         records,
         inputs: inputs.clone(),
+        budget,
         door: ring_door,
         next: fanotify_bell,
         shared,
@@ -181,6 +185,7 @@ fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> anyhow::Result<Joi
 struct FanotifyReader {
     fanotify: Fanotify,
     inputs: SyncSender<Input>,
+    budget: Budget,
     door: Door,
 }
 
@@ -210,13 +215,16 @@ impl FanotifyReader {
         if signals.is_empty() {
             return Some(());
         }
-        self.inputs.send(Input::Signals(signals)).ok()
+        let bytes: usize = signals.iter().map(Signal::bytes).sum();
+        let share = self.budget.take(bytes);
+        self.inputs.send(Input::Signals(signals, share)).ok()
     }
 }
 
 struct RingReader {
     records: probes::Records,
     inputs: SyncSender<Input>,
+    budget: Budget,
     door: Door,
     /// Where to send askers next; none where the pipeline comes next.
     next: Option<Bell>,
@@ -255,18 +263,20 @@ impl RingReader {
     fn take(&mut self) -> Option<usize> {
         let mut batch = Records::default();
         let mut taken = true;
-        let inputs = &self.inputs;
+        let (inputs, budget) = (&self.inputs, &self.budget);
+        let hand_on = |batch: Records| {
+            let share = budget.take(batch.bytes.len() + size_of_val(&*batch.ends));
+            inputs.send(Input::Records(batch, share)).is_ok()
+        };
         let count = self.records.drain(|record| {
             batch.bytes.extend_from_slice(record);
             batch.ends.push(batch.bytes.len());
             if batch.bytes.len() >= BATCH_BYTES {
-                taken &= inputs
-                    .send(Input::Records(std::mem::take(&mut batch)))
-                    .is_ok();
+                taken &= hand_on(std::mem::take(&mut batch));
             }
         });
         if !batch.ends.is_empty() {
-            taken &= inputs.send(Input::Records(batch)).is_ok();
+            taken &= hand_on(batch);
         }
         add(&self.shared.records, count);
         taken.then_some(count)

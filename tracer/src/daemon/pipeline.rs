@@ -32,6 +32,10 @@ const TICK: Duration = Duration::from_millis(200);
 const IDLE: Duration = Duration::from_secs(5);
 /// How often the store is told that the daemon is alive; after a kill, a gap begins there.
 const HEARTBEAT_NS: i64 = 30_000_000_000;
+/// Transactions begin at least so far apart, unless much waits or somebody asks.
+const PACE_NS: i64 = 100_000_000;
+/// So far behind the clock no content is read any more, only changes are told.
+const BEHIND_NS: i64 = 5_000_000_000;
 /// How long after a change the memory that it took is given back, with that of those until then.
 const TIDY_NS: i64 = 30_000_000_000;
 /// How often the kernel is asked what it lost.
@@ -54,6 +58,8 @@ pub(super) struct Pipeline {
     /// what seems to rest by the clock may go on in what still waits.
     pub(super) horizon: Timestamp,
     pub(super) heartbeat: Timestamp,
+    /// When the last transaction began.
+    pub(super) committed: Timestamp,
     pub(super) losses: Losses,
     /// When the memory of the changes until now is given back; none after no changes.
     pub(super) tidy_at: Option<Timestamp>,
@@ -71,6 +77,8 @@ pub(super) struct Comparing {
     pub(super) is_running: bool,
     /// Something was lost meanwhile: compare once more.
     pub(super) again: bool,
+    /// Contents were not read: compare when there is time.
+    pub(super) again_after_burst: bool,
 }
 
 /// What the kernel had lost when it was asked last.
@@ -108,13 +116,13 @@ impl Pipeline {
     /// Works until it is told to stop.
     pub(super) fn run(&mut self, queue: &Receiver<Input>) -> anyhow::Result<()> {
         loop {
-            let wait = if self.assembler.is_empty() {
+            let wait = if self.assembler.is_empty() && self.conclude.waiting() == 0 {
                 IDLE
             } else {
                 TICK
             };
             let input = queue.try_recv().or_else(|_empty| {
-                self.horizon = now();
+                self.caught_up();
                 queue.recv_timeout(wait)
             });
             match input {
@@ -130,21 +138,30 @@ impl Pipeline {
         self.writer.checkpoint().context("close the store")
     }
 
+    /// Nothing waits any more.
+    fn caught_up(&mut self) {
+        self.horizon = now();
+        if std::mem::take(&mut self.comparing.again_after_burst) {
+            tracing::info!(
+                "so much happened at once that contents were not read; reading them now"
+            );
+            self.compare_again();
+        }
+    }
+
     fn take(&mut self, input: Input) -> anyhow::Result<()> {
         match input {
-            Input::Records(records) => self.take_records(&records),
-            Input::Signals(signals) => self.take_signals(signals),
-            Input::Difference(difference) => {
+            Input::Records(records, _share) => self.take_records(&records),
+            Input::Signals(signals, _share) => self.take_signals(signals),
+            Input::Difference(difference, _share) => {
                 self.take_difference(*difference)
                     .context("conclude a difference")?;
-                if self.conclude.waiting() < 256 {
-                    return Ok(());
-                }
-                self.commit(None)
+                self.commit_if_much()
             }
             Input::Reconciled => {
                 self.comparing.is_running = false;
-                self.comparing.complete_until = Some(now());
+                // What was seen first may have changed since, and nobody would have noticed.
+                self.comparing.complete_until = Some(self.comparing.since.earliest);
                 self.commit(Some(now()))?;
                 memory::give_back();
                 if self.comparing.again {
@@ -153,7 +170,7 @@ impl Pipeline {
                 Ok(())
             }
             Input::Settle(asker) => {
-                self.capture_touched();
+                self.capture_touched()?;
                 let settled = self.assembler.take_all_settled(asker.about.as_ref());
                 self.conclude_all(settled)?;
                 self.commit(None)?;
@@ -182,7 +199,7 @@ impl Pipeline {
                 Err(error) => self.note_loss(&error.to_string()),
             }
         }
-        self.capture_touched();
+        self.capture_touched()?;
         self.finish_due()
     }
 
@@ -193,7 +210,7 @@ impl Pipeline {
                 Signal::Overflow(_) => self.note_loss("fanotify's queue ran over"),
             }
         }
-        self.capture_touched();
+        self.capture_touched()?;
         self.finish_due()
     }
 
@@ -221,24 +238,46 @@ impl Pipeline {
     }
 
     /// Reads the content of what was just changed, before it changes again.
-    fn capture_touched(&mut self) {
+    fn capture_touched(&mut self) -> anyhow::Result<()> {
+        // Content is shed before changes are.
+        let is_behind = now().as_nanos() - self.horizon.as_nanos() > BEHIND_NS;
         for path in self.assembler.take_touched() {
             if self.trees.contains(&path) {
                 let expected = self.assembler.expected(&path);
-                let captured = self.conclude.read(&path, expected.as_ref());
+                let captured = if is_behind {
+                    self.comparing.again_after_burst = true;
+                    self.conclude.look(&path, expected.as_ref())
+                } else {
+                    self.conclude.read(&path, expected.as_ref())
+                };
                 self.assembler.set_captured(&path, captured);
+                for (state, bytes) in self.assembler.take_excess() {
+                    self.conclude.keep(&state, bytes);
+                }
+                self.commit_if_much()?;
             }
         }
+        Ok(())
+    }
+
+    /// Writes once there is enough of it: a burst is never in memory as a whole.
+    fn commit_if_much(&mut self) -> anyhow::Result<()> {
+        if self.conclude.is_much() {
+            self.commit(None)?;
+        }
+        Ok(())
     }
 
     fn finish_due(&mut self) -> anyhow::Result<()> {
         let due = self.assembler.take_finished(self.horizon);
         self.conclude_all(due)?;
-        if self.conclude.waiting() > 0 {
-            self.commit(None)
-        } else {
-            Ok(())
+        // A transaction has its price, and nobody is kept waiting: whoever asks is answered after
+        // all is written.
+        let since = now().as_nanos() - self.committed.as_nanos();
+        if self.conclude.waiting() > 0 && !(0..PACE_NS).contains(&since) {
+            self.commit(None)?;
         }
+        Ok(())
     }
 
     fn conclude_all(&mut self, finished: Vec<Assembled>) -> anyhow::Result<()> {
@@ -247,6 +286,7 @@ impl Pipeline {
             self.conclude
                 .conclude(assembled, actor)
                 .context("conclude a change")?;
+            self.commit_if_much()?;
         }
         self.watch_new_directories();
         Ok(())
@@ -353,6 +393,7 @@ impl Pipeline {
         if let Some(time) = batch.heartbeat {
             self.heartbeat = time;
         }
+        self.committed = now();
         let stored = self
             .writer
             .commit(batch)

@@ -9,6 +9,7 @@ use std::{io, thread};
 use change::{FactValue, Text};
 
 use super::Input;
+use super::budget::Budget;
 use super::kernel::Settler;
 use crate::assemble::QUIET;
 use crate::capture::Capture;
@@ -18,6 +19,9 @@ use crate::trees::Trees;
 
 /// By so much more than a change's rest the exact records may lag behind.
 const TICK: Duration = Duration::from_millis(200);
+
+/// How many bytes of differences may wait, most of them contents.
+const WAITING_BYTES: usize = 4 << 20;
 
 /// How often the exact records are waited for, half a minute each time.
 const ATTEMPTS: usize = 20;
@@ -36,8 +40,12 @@ impl Comparison {
     pub(super) fn start(self, store: &Path, inputs: SyncSender<Input>) {
         let store = store.to_owned();
         let work = move || {
-            if let Err(error) = self.run(&store, &inputs) {
-                tracing::error!("compare the trees with the store: {error}");
+            match self.run(&store, &inputs) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {
+                    tracing::debug!("comparing the trees with the store ends with the daemon");
+                }
+                Err(error) => tracing::error!("compare the trees with the store: {error}"),
+                Ok(()) => {}
             }
             drop(inputs.send(Input::Reconciled));
         };
@@ -54,8 +62,12 @@ impl Comparison {
             capture: &self.capture,
             exact_since: Some(self.exact_since),
         };
+        let budget = Budget::new(WAITING_BYTES);
         let pass_on = |difference: Difference| {
-            let difference = Input::Difference(Box::new(difference));
+            let found = difference.found.as_ref();
+            let content = found.and_then(|found| found.bytes.as_ref());
+            let share = budget.take(size_of::<Difference>() + content.map_or(0, Vec::len));
+            let difference = Input::Difference(Box::new(difference), share);
             inputs
                 .send(difference)
                 .map_err(|_closed| io::Error::from(io::ErrorKind::Interrupted))

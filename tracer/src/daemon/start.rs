@@ -108,9 +108,11 @@ pub(super) fn start(config: &Config) -> anyhow::Result<Started> {
             complete_until,
             is_running: false,
             again: false,
+            again_after_burst: false,
         },
         horizon: attached,
         heartbeat: attached,
+        committed: attached,
         losses: Losses {
             count: 0,
             asked: attached,

@@ -189,14 +189,14 @@ fn content_that_was_unknown_is_learned_without_a_change() {
     let mut host = Host::new();
     host.write("a", "x");
     host.reconcile();
-    let fact = host.facts.values_mut().last().unwrap();
-    fact.state.hash = None;
-    fact.state.content = ContentState::MovedOn;
-    assert_eq!(host.reconcile(), ["Same a"]);
-    assert_eq!(
-        host.facts.values().last().unwrap().state.content,
-        ContentState::Kept
-    );
+    for unknown in [ContentState::MovedOn, ContentState::Shed] {
+        let fact = host.facts.values_mut().last().unwrap();
+        fact.state.hash = None;
+        fact.state.content = unknown;
+        assert_eq!(host.reconcile(), ["Same a"]);
+        let learned = host.facts.values().last().unwrap();
+        assert_eq!(learned.state.content, ContentState::Kept);
+    }
 }
 
 #[test]
