@@ -199,3 +199,30 @@ fn doctor_says_what_this_way_of_watching_does_not_see() {
     let unseen = gaps.iter().any(|gap| gap["reason"] == "unseen");
     assert!(unseen, "{gaps:#?}");
 }
+
+#[test]
+fn what_nobody_saw_is_found_by_comparing_now_and_then() {
+    let daemon = Daemon::start(&Options {
+        name: "comparing",
+        settings: "mode = \"fanotify\"\ncompare_seconds = 1".to_owned(),
+        ..Options::default()
+    });
+    let path = daemon.tree().join("file");
+    shell(&daemon, "echo one > file");
+    daemon.one(&path);
+    // Through another name, in a folder that is not watched.
+    let other = daemon.outside().join("other");
+    fs::hard_link(&path, &other).unwrap();
+    fs::write(&other, "two\n").unwrap();
+    let change = wait_for("the change is found", || {
+        let mut changes = daemon.who(&path);
+        if changes[0]["certainty"] == "late" && changes[0]["op"] == "modify" {
+            Ok(changes.remove(0))
+        } else {
+            Err(format!("{changes:#?}"))
+        }
+    });
+    assert_eq!(change["actor"], Value::Null, "{change:#}");
+    let diff = change["diff"].as_str().unwrap_or_default();
+    assert!(diff.contains("+two"), "{change:#}");
+}

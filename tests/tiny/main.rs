@@ -6,6 +6,7 @@ mod content;
 mod descriptors;
 mod failures;
 mod lifecycle;
+mod mounts;
 mod names;
 mod odd;
 mod secrets;

@@ -28,6 +28,8 @@ pub struct Config {
     pub watch: Vec<String>,
     /// Globs of paths within them to leave out.
     pub ignore: Vec<String>,
+    /// How often the trees are compared with the store without a reason to; 0 for never.
+    pub compare_seconds: u32,
     /// How much of a file is read and kept.
     pub content: ContentLimits,
     /// Which content is never kept.
@@ -87,6 +89,7 @@ impl Default for Config {
                 "/usr/lib/sysctl.d",
             ]),
             ignore: Vec::new(),
+            compare_seconds: 24 * 60 * 60,
             content: ContentLimits::default(),
             secrets: Secrets::default(),
         }

@@ -4,6 +4,7 @@
 mod budget;
 mod kernel;
 mod memory;
+mod mounts;
 mod pipeline;
 mod reconciling;
 mod shared;
@@ -40,6 +41,10 @@ enum Input {
     Difference(Box<Difference>, Share),
     /// Comparing trees and facts is done.
     Reconciled,
+    /// Something was mounted or unmounted.
+    Mounts,
+    /// The roots were looked for again, as what is mounted in the trees is another: compare them.
+    Remounted,
     /// Somebody asks: what can be told is to be written, and then this answered.
     Settle(Asker),
     /// Write everything and end.

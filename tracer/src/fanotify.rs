@@ -185,6 +185,21 @@ impl Fanotify {
         batch.signals
     }
 
+    /// Marks all again if what is mounted in the trees is another than before; tells whether it is.
+    pub fn remount(&mut self) -> bool {
+        match self.marks.trees.on_mounts_changed() {
+            Ok(None) => false,
+            Ok(Some(_fresh)) => {
+                self.marks.add_all();
+                true
+            }
+            Err(error) => {
+                tracing::error!("look for the watched trees: {error}");
+                false
+            }
+        }
+    }
+
     /// Reads once; tells how many bytes there were.
     fn read_queue(&mut self, batch: &mut Batch) -> usize {
         self.last_read = Some(Instant::now());

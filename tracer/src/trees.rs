@@ -6,27 +6,30 @@ mod mounts;
 pub(crate) mod open;
 pub(crate) mod path;
 mod pattern;
+mod pins;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
-use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
 use change::Text;
-use rustix::fs::FileType;
+use rustix::fs::{FileType, Stat};
 
 use self::ignored::Ignored;
 pub(crate) use self::ignored::{any_of, is_match};
 use self::mounts::Place;
 pub use self::mounts::{Mount, Mounts};
 use self::pattern::{Awaited, Expansion, Pattern};
+use self::pins::{Pin, Pins};
 
 /// Holds what is watched. It can be shared: patterns can come to more roots while it is used.
 #[derive(Debug)]
 pub struct Trees {
     patterns: Vec<Pattern>,
     ignored: Ignored,
+    pins: Pins,
     found: RwLock<Found>,
 }
 
@@ -36,6 +39,19 @@ struct Found {
     awaited: Vec<Awaited>,
     mounts: Arc<Mounts>,
     last_id: u32,
+}
+
+impl Found {
+    /// Whether what is mounted at a path can hide, show or bring watched files.
+    fn concerns(&self, point: &[u8]) -> bool {
+        let is_near = |root: &Root| {
+            let tree = root.path.as_bytes();
+            path::is_within(tree, point)
+                || root.depth != RootDepth::Children && path::is_within(point, tree)
+        };
+        let leads = |awaited: &Awaited| awaited.leads_through(point);
+        self.roots.iter().any(is_near) || self.awaited.iter().any(leads)
+    }
 }
 
 /// Names an inode from which watching starts.
@@ -51,15 +67,8 @@ pub struct Root {
     pub inode: u64,
     /// How much of what is below it is watched.
     pub depth: RootDepth,
-    // Keeps inode and dentry in memory, so that the number is not given to another file.
-    pin: Arc<OwnedFd>,
-}
-
-impl Root {
-    /// A descriptor of the root (`O_PATH`).
-    pub fn descriptor(&self) -> BorrowedFd<'_> {
-        self.pin.as_fd()
-    }
+    // Kept for what it does while it is there.
+    _pin: Option<Arc<Pin>>,
 }
 
 /// Says how much below a root is watched.
@@ -88,6 +97,7 @@ impl Trees {
         let trees = Self {
             patterns: patterns.collect::<io::Result<_>>()?,
             ignored: Ignored::new(ignore, own_directory)?,
+            pins: Pins::new()?,
             found: RwLock::default(),
         };
         trees.refresh()?;
@@ -160,28 +170,62 @@ impl Trees {
         let mut roots: Vec<Root> = Vec::with_capacity(candidates.len());
         let mut fresh = Vec::new();
         for (path, depth) in candidates {
-            let Some(mut root) = pin(path, depth) else {
+            let Some((file, stat)) = open_root(&path, depth) else {
                 continue;
             };
             let same = |other: &&Root| {
-                (other.dev, other.inode, other.depth) == (root.dev, root.inode, root.depth)
+                (other.dev, other.inode, other.depth) == (stat.st_dev, stat.st_ino, depth)
             };
             if roots.iter().any(|other| same(&other)) {
                 continue;
             }
             if let Some(known) = found.roots.iter().find(same) {
-                root.id = known.id;
-            } else {
-                found.last_id += 1;
-                root.id = found.last_id;
-                fresh.push(root.clone());
+                let known = known.clone();
+                roots.push(Root { path, ..known });
+                continue;
             }
+            found.last_id += 1;
+            let root = Root {
+                id: found.last_id,
+                dev: stat.st_dev,
+                inode: stat.st_ino,
+                depth,
+                _pin: self.pin(&path, &file),
+                path,
+            };
+            fresh.push(root.clone());
             roots.push(root);
         }
         found.roots = roots;
         found.awaited = expansion.awaited;
         found.mounts = mounts;
         Ok(fresh)
+    }
+
+    /// Looks for the roots again if what is mounted in a watched tree, or on the way to one, is
+    /// another than before, and gives those that are new; none if nothing of it concerns the trees.
+    pub fn on_mounts_changed(&self) -> io::Result<Option<Vec<Root>>> {
+        let mut found = self.found.write().unwrap_or_else(PoisonError::into_inner);
+        let now = Arc::new(Mounts::read()?);
+        let before = std::mem::replace(&mut found.mounts, Arc::clone(&now));
+        let concerned = |mount: &&Mount| found.concerns(mount.point.as_bytes());
+        let is_same = now
+            .iter()
+            .filter(concerned)
+            .eq(before.iter().filter(concerned));
+        drop(found);
+        if is_same {
+            return Ok(None);
+        }
+        self.refresh().map(Some)
+    }
+
+    /// Pins the inode of a root. Without a pin a tree that is removed and made anew can have the
+    /// same number, which is no worse than a root that was there all the time.
+    fn pin(&self, path: &Text, file: &OwnedFd) -> Option<Arc<Pin>> {
+        let pin = self.pins.pin(file);
+        let pin = pin.inspect_err(|error| tracing::warn!("keep `{path}` in memory: {error}"));
+        pin.ok().map(Arc::new)
     }
 
     /// Which paths should be roots: no tree twice, whatever names it has.
@@ -241,18 +285,11 @@ impl Trees {
 }
 
 /// Opens what is to be a root; none if it is gone or has become something else meanwhile.
-fn pin(path: Text, depth: RootDepth) -> Option<Root> {
-    let descriptor = open::file(&path).ok()?;
-    let stat = rustix::fs::fstat(&descriptor).ok()?;
+fn open_root(path: &Text, depth: RootDepth) -> Option<(OwnedFd, Stat)> {
+    let file = open::file(path).ok()?;
+    let stat = rustix::fs::fstat(&file).ok()?;
     let is_directory = FileType::from_raw_mode(stat.st_mode) == FileType::Directory;
-    (is_directory == (depth != RootDepth::File)).then(|| Root {
-        id: 0,
-        path,
-        dev: stat.st_dev,
-        inode: stat.st_ino,
-        depth,
-        pin: Arc::new(descriptor),
-    })
+    (is_directory == (depth != RootDepth::File)).then_some((file, stat))
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use toml::{Table, Value};
 use super::{Config, Loaded};
 
 /// Each key in order, and what it says. `*_bytes` are whole numbers.
-const KEYS: [(&str, &str); 10] = [
+const KEYS: [(&str, &str); 11] = [
     ("state_dir", "Directory of the store"),
     ("socket", "Unix socket on which the daemon answers"),
     (
@@ -23,6 +23,10 @@ const KEYS: [(&str, &str); 10] = [
         "Trees to watch; `*` stands for any part of one component",
     ),
     ("ignore", "Globs of paths within them to leave out"),
+    (
+        "compare_seconds",
+        "Compare the trees with the store so often, to find what nobody saw; 0 for at start and after losses only",
+    ),
     (
         "content.keep_bytes",
         "Keep the content of files up to this size",

@@ -27,6 +27,7 @@ pub(super) fn check(config: &Config) -> Result<(), (&'static str, String)> {
         mode: _,
         watch,
         ignore,
+        compare_seconds: _,
         content,
         secrets,
     } = config;

@@ -17,7 +17,7 @@ use change::Text;
 
 use super::budget::Budget;
 use super::shared::{Shared, add};
-use super::{Asker, Input, QUEUE_BYTES, Records};
+use super::{Asker, Input, QUEUE_BYTES, Records, mounts};
 use crate::fanotify::{Fanotify, Signal};
 use crate::probes;
 
@@ -65,36 +65,49 @@ impl Settler {
 
     fn ask(&self, asker: Asker) {
         let mut bell = self.bell.lock().unwrap_or_else(PoisonError::into_inner);
-        bell.ring(asker);
+        bell.ring(Knock::Ask(asker));
+    }
+
+    /// Something was mounted or unmounted.
+    pub(super) fn mounts_changed(&self) {
+        let mut bell = self.bell.lock().unwrap_or_else(PoisonError::into_inner);
+        bell.ring(Knock::Mounts);
     }
 }
 
-/// Passes askers to a thread that waits for the kernel, and wakes it.
+/// What the threads pass on to each other, each when it has handed on what came before.
+enum Knock {
+    Ask(Asker),
+    /// Something was mounted or unmounted.
+    Mounts,
+}
+
+/// Passes knocks to a thread that waits for the kernel, and wakes it.
 struct Bell {
-    askers: Sender<Asker>,
+    knocks: Sender<Knock>,
     wake: UnixStream,
 }
 
 /// The other end of a [`Bell`].
 struct Door {
-    askers: Receiver<Asker>,
+    knocks: Receiver<Knock>,
     woken: UnixStream,
 }
 
 fn bell() -> anyhow::Result<(Bell, Door)> {
-    let (to, askers) = channel();
+    let (to, knocks) = channel();
     let pipe = UnixStream::pair().and_then(|(wake, woken)| {
         wake.set_nonblocking(true)?;
         woken.set_nonblocking(true)?;
         Ok((wake, woken))
     });
     let (wake, woken) = pipe.context("make the pipe that wakes a thread")?;
-    Ok((Bell { askers: to, wake }, Door { askers, woken }))
+    Ok((Bell { knocks: to, wake }, Door { knocks, woken }))
 }
 
 impl Bell {
-    fn ring(&mut self, asker: Asker) {
-        if self.askers.send(asker).is_ok() {
+    fn ring(&mut self, knock: Knock) {
+        if self.knocks.send(knock).is_ok() {
             // A full pipe means that the thread is awake anyway.
             drop(self.wake.write(&[1]));
         }
@@ -102,11 +115,11 @@ impl Bell {
 }
 
 impl Door {
-    /// Whoever asked until now.
-    fn open(&mut self) -> Vec<Asker> {
+    /// Who knocked until now.
+    fn open(&mut self) -> Vec<Knock> {
         let mut wakes = [0; 64];
         while matches!(self.woken.read(&mut wakes), Ok(count) if count > 0) {}
-        self.askers.try_iter().collect()
+        self.knocks.try_iter().collect()
     }
 }
 
@@ -168,6 +181,9 @@ pub(super) fn watch(
     let settler = Settler {
         bell: Arc::new(Mutex::new(ring_bell)),
     };
+    let to_tell = settler.clone();
+    // Nobody waits for it to end: it holds nothing that is to be written.
+    drop(spawn("mounts", move || mounts::watch(&to_tell))?);
     Ok(Watching {
         settler,
         stop,
@@ -196,14 +212,19 @@ impl FanotifyReader {
             if self.hand_on(signals).is_none() {
                 return;
             }
-            for asker in self.door.open() {
+            for knock in self.door.open() {
                 // An event is in the queue before the call that caused it returns: what the asker
                 // has done is read now.
                 let signals = self.fanotify.read_all();
                 if self.hand_on(signals).is_none() {
                     return;
                 }
-                if self.inputs.send(Input::Settle(asker)).is_err() {
+                let input = match knock {
+                    Knock::Ask(asker) => Input::Settle(asker),
+                    Knock::Mounts if self.fanotify.remount() => Input::Remounted,
+                    Knock::Mounts => continue,
+                };
+                if self.inputs.send(input).is_err() {
                     return;
                 }
             }
@@ -245,11 +266,12 @@ impl RingReader {
     fn take_all(&mut self) -> Option<()> {
         loop {
             let count = self.take()?;
-            for asker in self.door.open() {
+            for knock in self.door.open() {
                 self.take()?;
-                match &mut self.next {
-                    Some(bell) => bell.ring(asker),
-                    None => self.inputs.send(Input::Settle(asker)).ok()?,
+                match (&mut self.next, knock) {
+                    (Some(bell), knock) => bell.ring(knock),
+                    (None, Knock::Ask(asker)) => self.inputs.send(Input::Settle(asker)).ok()?,
+                    (None, Knock::Mounts) => self.inputs.send(Input::Mounts).ok()?,
                 }
             }
             if count == 0 {

@@ -79,6 +79,10 @@ pub(super) struct Comparing {
     pub(super) again: bool,
     /// Contents were not read: compare when there is time.
     pub(super) again_after_burst: bool,
+    /// How often to compare without a reason to; zero for never.
+    pub(super) period: Duration,
+    /// When to do so next.
+    pub(super) next: Timestamp,
 }
 
 /// What the kernel had lost when it was asked last.
@@ -167,6 +171,14 @@ impl Pipeline {
                 if self.comparing.again {
                     self.compare();
                 }
+                Ok(())
+            }
+            Input::Mounts => {
+                self.remount();
+                Ok(())
+            }
+            Input::Remounted => {
+                self.compare_again();
                 Ok(())
             }
             Input::Settle(asker) => {
@@ -305,6 +317,30 @@ impl Pipeline {
         }
     }
 
+    /// Watches the trees that are there after something was mounted or unmounted.
+    fn remount(&mut self) {
+        let before = self.trees.roots();
+        let fresh = match self.trees.on_mounts_changed() {
+            Ok(None) => return,
+            Ok(Some(fresh)) => fresh,
+            Err(error) => {
+                tracing::error!("look for the watched trees: {error}");
+                return;
+            }
+        };
+        let now = self.trees.roots();
+        let is_gone = |root: &&Root| now.iter().all(|other| other.id != root.id);
+        for gone in before.iter().filter(is_gone) {
+            // Another root may have the same inode, which then is watched again just below.
+            if let Err(error) = self.probes.unwatch(gone.dev, gone.inode) {
+                tracing::debug!("unwatch `{}`: {error}", gone.path);
+            }
+        }
+        watch_roots(&mut self.probes, &now);
+        tracing::info!("another mount: {} trees are new", fresh.len());
+        self.compare_again();
+    }
+
     fn compare_again(&mut self) {
         if self.comparing.is_running {
             self.comparing.again = true;
@@ -340,6 +376,10 @@ impl Pipeline {
         }
         if now.as_nanos() - self.heartbeat.as_nanos() >= HEARTBEAT_NS {
             self.commit(Some(now))?;
+        }
+        if !self.comparing.period.is_zero() && self.comparing.next <= now {
+            self.comparing.next = now.plus_nanos(nanos(self.comparing.period));
+            self.compare_again();
         }
         if self.tidy_at.is_some_and(|tidy_at| tidy_at <= now) {
             self.tidy_at = None;
@@ -428,6 +468,18 @@ pub(super) fn watch_roots(probes: &mut Probes, roots: &[Root]) {
             tracing::error!("watch `{}`: {error}", root.path);
         }
     }
+}
+
+/// When to compare for the first time without a reason to: hosts that start together spread over
+/// the period by their ids.
+pub(super) fn first_comparison(host: &str, period: Duration, started: Timestamp) -> Timestamp {
+    let hash = blake3::hash(host.as_bytes());
+    let part = f64::from(hash.as_bytes()[0]) / 256.0;
+    started.plus_nanos(nanos(period.mul_f64(0.5 + part / 2.0)))
+}
+
+fn nanos(duration: Duration) -> i64 {
+    i64::try_from(duration.as_nanos()).unwrap_or(i64::MAX)
 }
 
 /// When `CLOCK_BOOTTIME` was zero.

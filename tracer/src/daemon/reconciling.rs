@@ -20,6 +20,9 @@ use crate::trees::Trees;
 /// By so much more than a change's rest the exact records may lag behind.
 const TICK: Duration = Duration::from_millis(200);
 
+/// The nice value that yields most (setpriority(2)).
+const LOWEST_PRIORITY: i32 = 19;
+
 /// How many bytes of differences may wait, most of them contents.
 const WAITING_BYTES: usize = 4 << 20;
 
@@ -40,6 +43,11 @@ impl Comparison {
     pub(super) fn start(self, store: &Path, inputs: SyncSender<Input>) {
         let store = store.to_owned();
         let work = move || {
+            // Whoever else wants the processor or the disk goes first: the kernel takes the priority
+            // of input and output from it, too (ionice(1)).
+            if let Err(error) = rustix::process::setpriority_process(None, LOWEST_PRIORITY) {
+                tracing::debug!("lower the priority of comparing: {error}");
+            }
             match self.run(&store, &inputs) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {
                     tracing::debug!("comparing the trees with the store ends with the daemon");

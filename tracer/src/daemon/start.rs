@@ -6,13 +6,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::atomic::AtomicU64;
+use std::time::Duration;
 
 use anyhow::{Context as _, anyhow, bail};
 use change::wire::{CheckBody, CheckState};
 use change::{Gap, GapReason, Timestamp};
 
 use super::kernel::Source;
-use super::pipeline::{Comparing, Losses, Pipeline, set_checks, watch_roots};
+use super::pipeline::{Comparing, Losses, Pipeline, first_comparison, set_checks, watch_roots};
 use super::{Shared, is_worse_than_ok, now};
 use crate::assemble::Assembler;
 use crate::capture::{Capture, CaptureConfig};
@@ -45,6 +46,8 @@ struct Watch {
 
 pub(super) fn start(config: &Config) -> anyhow::Result<Started> {
     let started = now();
+    // Where it was started from must not be kept from being unmounted.
+    std::env::set_current_dir("/").context("leave the working directory")?;
     make_folder(&config.state_dir)?;
     let store_path = config.state_dir.join("tracer.db");
     let mut writer = Writer::open(&store_path)?;
@@ -91,6 +94,7 @@ pub(super) fn start(config: &Config) -> anyhow::Result<Started> {
     });
     set_checks(&shared, watch.checks);
     tracing::info!("watching {} trees by {}", trees.roots().len(), watch.mode);
+    let period = Duration::from_secs(config.compare_seconds.into());
     let pipeline = Pipeline {
         shared: Arc::clone(&shared),
         writer,
@@ -100,7 +104,7 @@ pub(super) fn start(config: &Config) -> anyhow::Result<Started> {
         watches_by_probes: watch.fanotify.is_none(),
         probes: watch.probes,
         enrich,
-        conclude: Conclude::new(host, trees, capture, reader),
+        conclude: Conclude::new(host.clone(), trees, capture, reader),
         assembler: Assembler::default(),
         decoder: Decoder::default(),
         comparing: Comparing {
@@ -109,6 +113,8 @@ pub(super) fn start(config: &Config) -> anyhow::Result<Started> {
             is_running: false,
             again: false,
             again_after_burst: false,
+            period,
+            next: first_comparison(&host.id, period, attached),
         },
         horizon: attached,
         heartbeat: attached,

@@ -61,7 +61,7 @@ impl<'a> Walk<'a> {
 
     fn start_at(&mut self, root: &Root, steps: &mut BTreeMap<Vec<u8>, Step>) {
         if root.depth != RootDepth::Children {
-            if let Ok(stat) = rustix::fs::fstat(root.descriptor()) {
+            if let Ok(stat) = open::file(&root.path).and_then(rustix::fs::fstat) {
                 add_steps(steps, root.path.as_bytes().to_vec(), stat);
             }
             return;
