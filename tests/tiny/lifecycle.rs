@@ -1,8 +1,11 @@
 //! Starting, stopping, being killed, and refusing.
 
-use std::fs;
-use std::io::{Seek as _, SeekFrom, Write as _};
+use std::io::{BufRead as _, BufReader, Seek as _, SeekFrom, Write as _};
+use std::process::Stdio;
+use std::time::Duration;
+use std::{fs, thread};
 
+use rustix::time::{ClockId, clock_gettime, clock_settime};
 use serde_json::Value;
 use tests::{Daemon, Options, run, wait_for};
 
@@ -153,4 +156,39 @@ fn doctor_finds_everything_that_this_kernel_should_have() {
     assert_eq!(not_ok, expected, "{checks:#?}");
     let status = daemon().status();
     assert_eq!(status["mode"], "trampolines", "{status:#}");
+}
+
+#[test]
+fn a_clock_that_is_set_back_holds_nothing_up() {
+    let file = daemon().tree().join("clock");
+    let mut follow = daemon()
+        .command(&["log", "--follow", "--json"])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let lines = BufReader::new(follow.stdout.take().unwrap()).lines();
+    // Once this one is told, it follows.
+    let told = thread::spawn(move || {
+        let is_about_it = |line: &String| line.contains("/clock\"");
+        lines.map_while(Result::ok).find(is_about_it)
+    });
+    thread::sleep(Duration::from_secs(1));
+    fs::write(&file, "in the making\n").unwrap();
+    set_clock_by(-3600);
+    wait_for("the change is told", || {
+        let is_told = told.is_finished();
+        is_told.then_some(()).ok_or_else(|| daemon().read_log())
+    });
+    set_clock_by(3600);
+    follow.kill().unwrap();
+    follow.wait().unwrap();
+    fs::write(&file, "an hour later\n").unwrap();
+    let change = daemon().who(&file).remove(0);
+    assert_eq!(change["after"]["size"], 14, "{change:#}");
+}
+
+fn set_clock_by(seconds: i64) {
+    let mut now = clock_gettime(ClockId::Realtime);
+    now.tv_sec += seconds;
+    clock_settime(ClockId::Realtime, now).unwrap();
 }

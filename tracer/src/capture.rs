@@ -190,29 +190,12 @@ impl Capture {
     /// Reads what is at a path now. With `expected`, what was seen of the file at the moment that
     /// is asked for, the content is only given if it is still that one.
     pub fn read(&self, path: &Text, expected: Option<&Inode>) -> Captured {
-        self.read_with(path, expected, |file, size| self.content(path, file, size))
+        read_with(path, expected, |file, size| self.content(path, file, size))
     }
 
     /// As [`Capture::read`], but for the content, which is shed.
-    pub fn look(&self, path: &Text, expected: Option<&Inode>) -> Captured {
-        self.read_with(path, expected, |_, _| Content::unread(ContentState::Shed))
-    }
-
-    fn read_with(
-        &self,
-        path: &Text,
-        expected: Option<&Inode>,
-        content: impl FnOnce(&OwnedFd, u64) -> Content,
-    ) -> Captured {
-        match open::file(path) {
-            Ok(file) => match read_open(&file, expected, content) {
-                Ok(found) => Captured::Found(Box::new(found)),
-                Err(error) => Captured::Unreadable(error.into()),
-            },
-            // A link in the place of a directory: what was there under this name is gone.
-            Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => Captured::Absent,
-            Err(error) => Captured::Unreadable(error.into()),
-        }
+    pub fn look(path: &Text, expected: Option<&Inode>) -> Captured {
+        read_with(path, expected, |_, _| Content::unread(ContentState::Shed))
     }
 
     fn content(&self, path: &Text, file: &OwnedFd, size: u64) -> Content {
@@ -221,6 +204,22 @@ impl Capture {
             tracing::debug!("read `{path}`: {error}");
             Content::unread(ContentState::None)
         })
+    }
+}
+
+fn read_with(
+    path: &Text,
+    expected: Option<&Inode>,
+    content: impl FnOnce(&OwnedFd, u64) -> Content,
+) -> Captured {
+    match open::file(path) {
+        Ok(file) => match read_open(&file, expected, content) {
+            Ok(found) => Captured::Found(Box::new(found)),
+            Err(error) => Captured::Unreadable(error.into()),
+        },
+        // A link in the place of a directory: what was there under this name is gone.
+        Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => Captured::Absent,
+        Err(error) => Captured::Unreadable(error.into()),
     }
 }
 

@@ -58,11 +58,6 @@ impl Conclude {
         self.capture.read(path, expected)
     }
 
-    /// Looks at a file now, without its content; see [`Capture::look`].
-    pub fn look(&self, path: &Text, expected: Option<&Inode>) -> Captured {
-        self.capture.look(path, expected)
-    }
-
     /// What was concluded since the last call, to be written in one transaction before more is
     /// concluded.
     pub fn take_batch(&mut self) -> Batch {

@@ -2,6 +2,7 @@
 //! it. Owns start and shutdown.
 
 mod budget;
+mod clocks;
 mod kernel;
 mod memory;
 mod mounts;
@@ -9,6 +10,7 @@ mod pipeline;
 mod reconciling;
 mod shared;
 mod start;
+mod upkeep;
 
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};

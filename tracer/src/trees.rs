@@ -190,7 +190,7 @@ impl Trees {
                 dev: stat.st_dev,
                 inode: stat.st_ino,
                 depth,
-                _pin: self.pin(&path, &file),
+                _pin: self.pin(&path, file, &mounts),
                 path,
             };
             fresh.push(root.clone());
@@ -222,8 +222,10 @@ impl Trees {
 
     /// Pins the inode of a root. Without a pin a tree that is removed and made anew can have the
     /// same number, which is no worse than a root that was there all the time.
-    fn pin(&self, path: &Text, file: &OwnedFd) -> Option<Arc<Pin>> {
-        let pin = self.pins.pin(file);
+    fn pin(&self, path: &Text, file: OwnedFd, mounts: &Mounts) -> Option<Arc<Pin>> {
+        let mount = mounts.containing(path.as_bytes());
+        let may_go = mount.is_none_or(|mount| mount.point.as_bytes() != b"/");
+        let pin = self.pins.pin(file, may_go);
         let pin = pin.inspect_err(|error| tracing::warn!("keep `{path}` in memory: {error}"));
         pin.ok().map(Arc::new)
     }

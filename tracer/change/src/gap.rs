@@ -27,15 +27,18 @@ pub enum GapReason {
     Stopped,
     /// Records were lost between kernel and daemon.
     Lost,
+    /// The host slept: nothing ran, and its disks may have been changed from outside.
+    Suspended,
     /// This kernel, or the way the tracer watches on it, cannot see something.
     Unseen,
 }
 
 impl GapReason {
     /// Every reason with the word for it.
-    pub const ALL: [(Self, &'static str); 3] = [
+    pub const ALL: [(Self, &'static str); 4] = [
         (Self::Stopped, "stopped"),
         (Self::Lost, "lost"),
+        (Self::Suspended, "suspended"),
         (Self::Unseen, "unseen"),
     ];
 

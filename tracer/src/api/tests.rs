@@ -93,12 +93,14 @@ impl Api {
             let (store, in_hand) = (Arc::clone(&store), Arc::clone(&in_hand));
             let is_behind = Arc::clone(&is_behind);
             move |_about| {
-                if is_behind.load(Ordering::Relaxed) {
-                    return false;
-                }
-                let changes = std::mem::take(&mut *in_hand.lock().unwrap());
-                store.lock().unwrap().log(changes);
-                true
+                let is_behind = is_behind.load(Ordering::Relaxed);
+                let mut in_hand = in_hand.lock().unwrap();
+                let written = usize::from(!is_behind) * in_hand.len();
+                store
+                    .lock()
+                    .unwrap()
+                    .log(in_hand.drain(..written).collect());
+                !is_behind
             }
         };
         let state = ApiState {

@@ -230,12 +230,12 @@ fn the_kernel_s_own_files_say_no_size_and_are_not_shown() {
 fn a_look_leaves_the_content_alone_and_says_so() {
     let folder = Folder::new();
     let path = folder.write("hosts", "127.0.0.1 localhost\n");
-    let found = capture().look(&path, None).into_found().unwrap();
+    let found = Capture::look(&path, None).into_found().unwrap();
     assert_eq!(found.state.content, ContentState::Shed);
     assert_eq!((found.state.hash, found.bytes), (None, None));
     assert_eq!(found.state.size, 20);
     symlink("x", folder.join("link")).unwrap();
-    let link = capture().look(&folder.path(b"link"), None);
+    let link = Capture::look(&folder.path(b"link"), None);
     let link = link.into_found().unwrap();
     assert_eq!(link.state.content, ContentState::None);
     assert_eq!(link.state.target.as_deref(), Some("x"));

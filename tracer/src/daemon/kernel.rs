@@ -207,28 +207,28 @@ struct FanotifyReader {
 
 impl FanotifyReader {
     fn run(mut self, stop: &AtomicBool) {
-        while !stop.load(Ordering::Relaxed) {
+        let mut is_wanted = Some(());
+        while is_wanted.is_some() && !stop.load(Ordering::Relaxed) {
             let signals = self.fanotify.read(LOOK, self.door.woken.as_fd());
-            if self.hand_on(signals).is_none() {
-                return;
-            }
+            is_wanted = self.hand_on(signals);
             for knock in self.door.open() {
-                // An event is in the queue before the call that caused it returns: what the asker
-                // has done is read now.
-                let signals = self.fanotify.read_all();
-                if self.hand_on(signals).is_none() {
-                    return;
-                }
-                let input = match knock {
-                    Knock::Ask(asker) => Input::Settle(asker),
-                    Knock::Mounts if self.fanotify.remount() => Input::Remounted,
-                    Knock::Mounts => continue,
-                };
-                if self.inputs.send(input).is_err() {
-                    return;
-                }
+                is_wanted = is_wanted.and_then(|()| self.pass_on(knock));
             }
         }
+    }
+
+    /// None when nobody takes it any more.
+    fn pass_on(&mut self, knock: Knock) -> Option<()> {
+        // An event is in the queue before the call that caused it returns: what the asker has done
+        // is read now.
+        let signals = self.fanotify.read_all();
+        self.hand_on(signals)?;
+        let input = match knock {
+            Knock::Ask(asker) => Input::Settle(asker),
+            Knock::Mounts if self.fanotify.remount() => Input::Remounted,
+            Knock::Mounts => return Some(()),
+        };
+        self.inputs.send(input).ok()
     }
 
     /// None when nobody takes it any more.

@@ -6,7 +6,7 @@
 )]
 
 /// Gives back the pages of the heap that nothing uses. glibc keeps them otherwise, scattered between
-/// what is used, however many there are (malloc_trim(3)).
+/// what is used, however many there are (`malloc_trim(3)`).
 pub(super) fn give_back() {
     #[cfg(target_env = "gnu")]
     // SAFETY: it takes a number and locks what it works on.

@@ -6,13 +6,14 @@ use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use anyhow::Context as _;
-use change::{Change, Gap, GapReason, Text, Timestamp};
+use change::{Change, Text, Timestamp};
 use tokio::sync::broadcast;
 
+use super::clocks::Clocks;
 use super::kernel::Settler;
 use super::memory;
-use super::reconciling::Comparison;
 use super::shared::{Shared, add};
+use super::upkeep::{Comparing, Losses, TIDY_NS};
 use super::{Input, Records, now};
 use crate::assemble::{Assembled, Assembler};
 use crate::capture::Capture;
@@ -21,25 +22,18 @@ use crate::decode::{self, Decoder, Places};
 use crate::enrich::Enrich;
 use crate::fanotify::Signal;
 use crate::observed::{Event, Observation, Who};
-use crate::probes::{Extent, Probes, RootInode};
-use crate::reconcile::{Began, Difference};
-use crate::store::{self, Batch, Writer};
-use crate::trees::{Root, RootDepth, Trees};
+use crate::probes::Probes;
+use crate::store::{Batch, Writer};
+use crate::trees::Trees;
 
 /// How often finished changes are looked for while some are in the making.
 const TICK: Duration = Duration::from_millis(200);
 /// How often the pipeline looks around when nothing happens.
 const IDLE: Duration = Duration::from_secs(5);
-/// How often the store is told that the daemon is alive; after a kill, a gap begins there.
-const HEARTBEAT_NS: i64 = 30_000_000_000;
 /// Transactions begin at least so far apart, unless much waits or somebody asks.
 const PACE_NS: i64 = 100_000_000;
 /// So far behind the clock no content is read any more, only changes are told.
 const BEHIND_NS: i64 = 5_000_000_000;
-/// How long after a change the memory that it took is given back, with that of those until then.
-const TIDY_NS: i64 = 30_000_000_000;
-/// How often the kernel is asked what it lost.
-const LOSS_CHECK_NS: i64 = 1_000_000_000;
 
 pub(super) struct Pipeline {
     pub(super) shared: Arc<Shared>,
@@ -58,6 +52,7 @@ pub(super) struct Pipeline {
     /// what seems to rest by the clock may go on in what still waits.
     pub(super) horizon: Timestamp,
     pub(super) heartbeat: Timestamp,
+    pub(super) clocks: Clocks,
     /// When the last transaction began.
     pub(super) committed: Timestamp,
     pub(super) losses: Losses,
@@ -68,53 +63,9 @@ pub(super) struct Pipeline {
     pub(super) inputs: Option<(SyncSender<Input>, Settler)>,
 }
 
-/// What is compared at the moment, and why.
-pub(super) struct Comparing {
-    /// When the probes were attached, or the loss was noticed.
-    pub(super) since: Began,
-    /// The last moment at which the record was complete; none for the very first start.
-    pub(super) complete_until: Option<Timestamp>,
-    pub(super) is_running: bool,
-    /// Something was lost meanwhile: compare once more.
-    pub(super) again: bool,
-    /// Contents were not read: compare when there is time.
-    pub(super) again_after_burst: bool,
-    /// How often to compare without a reason to; zero for never.
-    pub(super) period: Duration,
-    /// When to do so next.
-    pub(super) next: Timestamp,
-}
-
-/// What the kernel had lost when it was asked last.
-pub(super) struct Losses {
-    pub(super) count: u64,
-    pub(super) asked: Timestamp,
-}
-
 impl Pipeline {
     pub(super) fn publish_to(&mut self, changes: broadcast::Sender<Arc<Change>>) {
         self.changes = Some(changes);
-    }
-
-    /// Starts comparing the trees with the store.
-    pub(super) fn reconcile(&mut self, inputs: SyncSender<Input>, settler: Settler) {
-        self.inputs = Some((inputs, settler));
-        self.compare();
-    }
-
-    fn compare(&mut self) {
-        let Some((inputs, settler)) = self.inputs.clone() else {
-            return;
-        };
-        self.comparing.is_running = true;
-        self.comparing.again = false;
-        let comparison = Comparison {
-            trees: Arc::clone(&self.trees),
-            capture: Arc::clone(&self.capture),
-            exact_since: self.comparing.since,
-            settler,
-        };
-        comparison.start(&self.store_path, inputs);
     }
 
     /// Works until it is told to stop.
@@ -163,14 +114,9 @@ impl Pipeline {
                 self.commit_if_much()
             }
             Input::Reconciled => {
-                self.comparing.is_running = false;
-                // What was seen first may have changed since, and nobody would have noticed.
-                self.comparing.complete_until = Some(self.comparing.since.earliest);
+                self.reconciled();
                 self.commit(Some(now()))?;
                 memory::give_back();
-                if self.comparing.again {
-                    self.compare();
-                }
                 Ok(())
             }
             Input::Mounts => {
@@ -253,21 +199,21 @@ impl Pipeline {
     fn capture_touched(&mut self) -> anyhow::Result<()> {
         // Content is shed before changes are.
         let is_behind = now().as_nanos() - self.horizon.as_nanos() > BEHIND_NS;
-        for path in self.assembler.take_touched() {
-            if self.trees.contains(&path) {
-                let expected = self.assembler.expected(&path);
-                let captured = if is_behind {
-                    self.comparing.again_after_burst = true;
-                    self.conclude.look(&path, expected.as_ref())
-                } else {
-                    self.conclude.read(&path, expected.as_ref())
-                };
-                self.assembler.set_captured(&path, captured);
-                for (state, bytes) in self.assembler.take_excess() {
-                    self.conclude.keep(&state, bytes);
-                }
-                self.commit_if_much()?;
+        let mut touched = self.assembler.take_touched();
+        touched.retain(|path| self.trees.contains(path));
+        self.comparing.again_after_burst |= is_behind && !touched.is_empty();
+        for path in touched {
+            let expected = self.assembler.expected(&path);
+            let captured = if is_behind {
+                Capture::look(&path, expected.as_ref())
+            } else {
+                self.conclude.read(&path, expected.as_ref())
+            };
+            self.assembler.set_captured(&path, captured);
+            for (state, bytes) in self.assembler.take_excess() {
+                self.conclude.keep(&state, bytes);
             }
+            self.commit_if_much()?;
         }
         Ok(())
     }
@@ -280,7 +226,7 @@ impl Pipeline {
         Ok(())
     }
 
-    fn finish_due(&mut self) -> anyhow::Result<()> {
+    pub(super) fn finish_due(&mut self) -> anyhow::Result<()> {
         let due = self.assembler.take_finished(self.horizon);
         self.conclude_all(due)?;
         // A transaction has its price, and nobody is kept waiting: whoever asks is answered after
@@ -292,7 +238,7 @@ impl Pipeline {
         Ok(())
     }
 
-    fn conclude_all(&mut self, finished: Vec<Assembled>) -> anyhow::Result<()> {
+    pub(super) fn conclude_all(&mut self, finished: Vec<Assembled>) -> anyhow::Result<()> {
         for assembled in finished {
             let actor = self.enrich.actor(&assembled.who, assembled.time);
             self.conclude
@@ -304,129 +250,7 @@ impl Pipeline {
         Ok(())
     }
 
-    fn watch_new_directories(&mut self) {
-        for path in self.conclude.take_new_directories() {
-            let roots = self.trees.on_created_directory(&path);
-            if self.watches_by_probes {
-                watch_roots(&mut self.probes, &roots);
-            }
-            if !roots.is_empty() {
-                // What was made in them before they were watched is found by comparing.
-                self.compare_again();
-            }
-        }
-    }
-
-    /// Watches the trees that are there after something was mounted or unmounted.
-    fn remount(&mut self) {
-        let before = self.trees.roots();
-        let fresh = match self.trees.on_mounts_changed() {
-            Ok(None) => return,
-            Ok(Some(fresh)) => fresh,
-            Err(error) => {
-                tracing::error!("look for the watched trees: {error}");
-                return;
-            }
-        };
-        let now = self.trees.roots();
-        let is_gone = |root: &&Root| now.iter().all(|other| other.id != root.id);
-        for gone in before.iter().filter(is_gone) {
-            // Another root may have the same inode, which then is watched again just below.
-            if let Err(error) = self.probes.unwatch(gone.dev, gone.inode) {
-                tracing::debug!("unwatch `{}`: {error}", gone.path);
-            }
-        }
-        watch_roots(&mut self.probes, &now);
-        tracing::info!("another mount: {} trees are new", fresh.len());
-        self.compare_again();
-    }
-
-    fn compare_again(&mut self) {
-        if self.comparing.is_running {
-            self.comparing.again = true;
-        } else {
-            self.comparing.since = Began::now();
-            self.compare();
-        }
-    }
-
-    fn take_difference(&mut self, difference: Difference) -> Result<(), store::Error> {
-        let now = now();
-        match (self.comparing.complete_until, difference) {
-            (Some(complete_until), difference) => {
-                self.conclude.late(difference, now, [complete_until, now])
-            }
-            (
-                None,
-                Difference {
-                    path,
-                    found: Some(found),
-                    ..
-                },
-            ) => self.conclude.baseline(path, found, now),
-            (None, _) => Ok(()),
-        }
-    }
-
-    fn look_around(&mut self) -> anyhow::Result<()> {
-        let now = now();
-        self.finish_due()?;
-        if now.as_nanos() - self.losses.asked.as_nanos() >= LOSS_CHECK_NS {
-            self.check_losses(now);
-        }
-        if now.as_nanos() - self.heartbeat.as_nanos() >= HEARTBEAT_NS {
-            self.commit(Some(now))?;
-        }
-        if !self.comparing.period.is_zero() && self.comparing.next <= now {
-            self.comparing.next = now.plus_nanos(nanos(self.comparing.period));
-            self.compare_again();
-        }
-        if self.tidy_at.is_some_and(|tidy_at| tidy_at <= now) {
-            self.tidy_at = None;
-            memory::give_back();
-        }
-        Ok(())
-    }
-
-    fn check_losses(&mut self, now: Timestamp) {
-        let lost = self.probes.lost();
-        let count: u64 =
-            lost.iter().map(|(_, count)| count).sum::<u64>() + self.decoder.abandoned();
-        if count > self.losses.count {
-            let probes: Vec<String> = lost
-                .iter()
-                .map(|(name, count)| format!("{count} of {name}"))
-                .collect();
-            let detail = format!("records lost since the start: {}", probes.join(", "));
-            self.shared
-                .lost
-                .store(count, std::sync::atomic::Ordering::Relaxed);
-            self.losses.count = count;
-            self.note_loss(&detail);
-            self.enrich.scan(now);
-        }
-        self.losses.asked = now;
-    }
-
-    /// Notes that something may have been missed since the last check, and looks for what it was.
-    fn note_loss(&mut self, detail: &str) {
-        let now = now();
-        tracing::warn!("{detail}");
-        let from = self.losses.asked;
-        let detail = detail.to_owned();
-        let gap = Gap {
-            id: 0,
-            from,
-            to: Some(now),
-            reason: GapReason::Lost,
-            detail,
-        };
-        self.conclude.push_gap(gap);
-        self.comparing.complete_until = self.comparing.complete_until.map(|_| from);
-        self.compare_again();
-    }
-
-    fn commit(&mut self, heartbeat: Option<Timestamp>) -> anyhow::Result<()> {
+    pub(super) fn commit(&mut self, heartbeat: Option<Timestamp>) -> anyhow::Result<()> {
         let mut batch: Batch = self.conclude.take_batch();
         batch.sessions = self.enrich.take_session_updates();
         batch.heartbeat = heartbeat.or_else(|| (!batch.changes.is_empty()).then(now));
@@ -450,36 +274,6 @@ impl Pipeline {
         }
         Ok(())
     }
-}
-
-/// Makes the programs tell of what is below the roots.
-pub(super) fn watch_roots(probes: &mut Probes, roots: &[Root]) {
-    for root in roots {
-        let inode = RootInode {
-            dev: root.dev,
-            inode: root.inode,
-            extent: match root.depth {
-                RootDepth::Whole => Extent::Whole,
-                RootDepth::Children => Extent::Children,
-                RootDepth::File => Extent::File,
-            },
-        };
-        if let Err(error) = probes.watch(root.id, inode) {
-            tracing::error!("watch `{}`: {error}", root.path);
-        }
-    }
-}
-
-/// When to compare for the first time without a reason to: hosts that start together spread over
-/// the period by their ids.
-pub(super) fn first_comparison(host: &str, period: Duration, started: Timestamp) -> Timestamp {
-    let hash = blake3::hash(host.as_bytes());
-    let part = f64::from(hash.as_bytes()[0]) / 256.0;
-    started.plus_nanos(nanos(period.mul_f64(0.5 + part / 2.0)))
-}
-
-fn nanos(duration: Duration) -> i64 {
-    i64::try_from(duration.as_nanos()).unwrap_or(i64::MAX)
 }
 
 /// When `CLOCK_BOOTTIME` was zero.

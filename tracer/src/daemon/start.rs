@@ -12,8 +12,10 @@ use anyhow::{Context as _, anyhow, bail};
 use change::wire::{CheckBody, CheckState};
 use change::{Gap, GapReason, Timestamp};
 
+use super::clocks::Clocks;
 use super::kernel::Source;
-use super::pipeline::{Comparing, Losses, Pipeline, first_comparison, set_checks, watch_roots};
+use super::pipeline::{Pipeline, set_checks};
+use super::upkeep::{Comparing, Losses, first_comparison, watch_roots};
 use super::{Shared, is_worse_than_ok, now};
 use crate::assemble::Assembler;
 use crate::capture::{Capture, CaptureConfig};
@@ -56,13 +58,7 @@ pub(super) fn start(config: &Config) -> anyhow::Result<Started> {
     let trees = Trees::discover(&config.watch, &config.ignore, &config.state_dir);
     let trees = Arc::new(trees.context("find the trees to watch")?);
     let mut watch = choose(config, &trees)?;
-    for check in watch
-        .checks
-        .iter()
-        .filter(|check| is_worse_than_ok(check.state))
-    {
-        tracing::warn!("{}: {}", check.name, check.detail);
-    }
+    warn_of(&watch.checks);
     watch.probes.ignore(std::process::id())?;
     if watch.fanotify.is_none() {
         watch_roots(&mut watch.probes, &trees.roots());
@@ -95,6 +91,7 @@ pub(super) fn start(config: &Config) -> anyhow::Result<Started> {
     set_checks(&shared, watch.checks);
     tracing::info!("watching {} trees by {}", trees.roots().len(), watch.mode);
     let period = Duration::from_secs(config.compare_seconds.into());
+    let first = first_comparison(&host.id, period, attached);
     let pipeline = Pipeline {
         shared: Arc::clone(&shared),
         writer,
@@ -104,25 +101,15 @@ pub(super) fn start(config: &Config) -> anyhow::Result<Started> {
         watches_by_probes: watch.fanotify.is_none(),
         probes: watch.probes,
         enrich,
-        conclude: Conclude::new(host.clone(), trees, capture, reader),
+        conclude: Conclude::new(host, trees, capture, reader),
         assembler: Assembler::default(),
         decoder: Decoder::default(),
-        comparing: Comparing {
-            since: began,
-            complete_until,
-            is_running: false,
-            again: false,
-            again_after_burst: false,
-            period,
-            next: first_comparison(&host.id, period, attached),
-        },
+        comparing: Comparing::new(began, complete_until, (period, first)),
         horizon: attached,
         heartbeat: attached,
+        clocks: Clocks::read(),
         committed: attached,
-        losses: Losses {
-            count: 0,
-            asked: attached,
-        },
+        losses: Losses::none_until(attached),
         tidy_at: None,
         changes: None,
         inputs: None,
@@ -137,6 +124,12 @@ pub(super) fn start(config: &Config) -> anyhow::Result<Started> {
         pipeline,
         store_path,
     })
+}
+
+fn warn_of(checks: &[CheckBody]) {
+    for check in checks.iter().filter(|check| is_worse_than_ok(check.state)) {
+        tracing::warn!("{}: {}", check.name, check.detail);
+    }
 }
 
 /// Chooses the way to see file changes: programs on the kernel's functions, or else fanotify.

@@ -49,6 +49,7 @@ fn reason(reason: GapReason) -> &'static str {
     match reason {
         GapReason::Stopped => "tracer was stopped",
         GapReason::Lost => "records were lost",
+        GapReason::Suspended => "the host slept",
         GapReason::Unseen => "tracer cannot see everything here",
     }
 }

@@ -57,6 +57,7 @@ fn reason(reason: GapReason) -> &'static str {
     match reason {
         GapReason::Stopped => " while tracer was stopped",
         GapReason::Lost => " while records were lost",
+        GapReason::Suspended => " while the host slept",
         GapReason::Unseen => " where tracer could not see",
     }
 }

@@ -1,7 +1,8 @@
 //! Keeps the inodes of roots in memory, so that their numbers are not given to other files.
 //!
-//! By inotify, whose marks give way when a file system is unmounted: with an open descriptor,
-//! `O_PATH` too, `umount` would fail for as long as the daemon runs.
+//! With an open descriptor, `O_PATH` too, `umount` would fail for as long as the daemon runs. So that
+//! is for the file system at `/`, which nobody unmounts; elsewhere it is an inotify mark, which gives
+//! way when the file system is unmounted, but also when the inode is removed.
 
 use std::collections::HashMap;
 use std::fmt::{self, Debug, Formatter};
@@ -24,8 +25,17 @@ struct Inner {
     holders: Mutex<HashMap<i32, usize>>,
 }
 
-/// Keeps one inode in memory until it is dropped, or its file system is unmounted.
-pub(super) struct Pin {
+/// Keeps one inode in memory until it is dropped.
+#[derive(Debug)]
+pub(super) enum Pin {
+    /// Whatever happens.
+    Descriptor { _kept_open: OwnedFd },
+    /// Until its file system is unmounted.
+    Mark { _kept: Mark },
+}
+
+/// A mark of inotify, taken off when dropped.
+pub(super) struct Mark {
     inner: Arc<Inner>,
     watch: i32,
 }
@@ -39,8 +49,18 @@ impl Pins {
         })))
     }
 
-    /// Pins what a descriptor stands for.
-    pub(super) fn pin(&self, file: &OwnedFd) -> rustix::io::Result<Pin> {
+    /// Pins what a descriptor stands for; `may_go` says whether its file system can be unmounted.
+    pub(super) fn pin(&self, file: OwnedFd, may_go: bool) -> rustix::io::Result<Pin> {
+        Ok(if may_go {
+            Pin::Mark {
+                _kept: self.mark(&file)?,
+            }
+        } else {
+            Pin::Descriptor { _kept_open: file }
+        })
+    }
+
+    fn mark(&self, file: &OwnedFd) -> rustix::io::Result<Mark> {
         let inner = Arc::clone(&self.0);
         let mut holders = inner.holders.lock().unwrap_or_else(PoisonError::into_inner);
         let path = open::path_of(file);
@@ -48,11 +68,11 @@ impl Pins {
             rustix::fs::inotify::add_watch(&inner.inotify, path.as_str(), WatchFlags::DELETE_SELF)?;
         *holders.entry(watch).or_default() += 1;
         drop(holders);
-        Ok(Pin { inner, watch })
+        Ok(Mark { inner, watch })
     }
 }
 
-impl Drop for Pin {
+impl Drop for Mark {
     fn drop(&mut self) {
         let holders = self.inner.holders.lock();
         let mut holders = holders.unwrap_or_else(PoisonError::into_inner);
@@ -69,8 +89,8 @@ impl Drop for Pin {
     }
 }
 
-impl Debug for Pin {
+impl Debug for Mark {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Pin").field(&self.watch).finish()
+        f.debug_tuple("Mark").field(&self.watch).finish()
     }
 }
