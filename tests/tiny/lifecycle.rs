@@ -192,3 +192,27 @@ fn set_clock_by(seconds: i64) {
     now.tv_sec += seconds;
     clock_settime(ClockId::Realtime, now).unwrap();
 }
+
+#[test]
+fn once_started_it_may_see_everything_and_change_nothing() {
+    // Of linux/capability.h.
+    let (dac_override, sys_admin) = (1_u64 << 1, 1_u64 << 21);
+    let (dac_read_search, sys_ptrace) = (1_u64 << 2, 1_u64 << 19);
+    let threads = fs::read_dir(format!("/proc/{}/task", daemon().pid())).unwrap();
+    let mut count = 0;
+    for thread in threads {
+        let status = fs::read_to_string(thread.unwrap().path().join("status")).unwrap();
+        let field = |name: &str| {
+            let line = status.lines().find_map(|line| line.strip_prefix(name));
+            line.unwrap().trim().to_owned()
+        };
+        let has = u64::from_str_radix(&field("CapEff:"), 16).unwrap();
+        assert_eq!(has & (dac_override | sys_admin), 0, "{status}");
+        assert_ne!(has & dac_read_search, 0, "{status}");
+        assert_ne!(has & sys_ptrace, 0, "{status}");
+        assert_eq!(field("CapEff:"), field("CapPrm:"), "{status}");
+        assert_eq!(field("NoNewPrivs:"), "1", "{status}");
+        count += 1;
+    }
+    assert!(count >= 4, "{count} threads");
+}

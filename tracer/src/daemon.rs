@@ -7,6 +7,7 @@ mod kernel;
 mod memory;
 mod mounts;
 mod pipeline;
+mod privileges;
 mod reconciling;
 mod shared;
 mod start;
@@ -80,9 +81,11 @@ pub fn run(config: &Config) -> anyhow::Result<()> {
     }
     let started = start::start(config)?;
     let shared = Arc::clone(&started.shared);
+    let watching = started.source.watching();
     let listener_runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
         .enable_all()
+        .on_thread_start(move || keep_needed(watching))
         .build()
         .context("start the API's threads")?;
     let listener = {
@@ -90,6 +93,8 @@ pub fn run(config: &Config) -> anyhow::Result<()> {
         let group = (!config.socket_group.is_empty()).then_some(config.socket_group.as_str());
         api::bind(&config.socket, group)?
     };
+    // All that needs more has been done; the threads that follow inherit what is left.
+    keep_needed(watching);
     let (inputs, queue) = sync_channel(QUEUE);
     let (changes, _) = broadcast::channel(1024);
     let watching = kernel::watch(started.source, &inputs, Arc::clone(&shared))?;
@@ -117,6 +122,12 @@ pub fn run(config: &Config) -> anyhow::Result<()> {
     listener_runtime.shutdown_background();
     drop(std::fs::remove_file(&config.socket));
     ended
+}
+
+fn keep_needed(watching: privileges::Watching) {
+    if let Err(error) = privileges::keep_needed(watching) {
+        tracing::warn!("{error:#}; the daemon goes on with more than it needs");
+    }
 }
 
 fn spawn_pipeline(

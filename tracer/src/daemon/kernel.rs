@@ -17,7 +17,7 @@ use change::Text;
 
 use super::budget::Budget;
 use super::shared::{Shared, add};
-use super::{Asker, Input, QUEUE_BYTES, Records, mounts};
+use super::{Asker, Input, QUEUE_BYTES, Records, mounts, privileges};
 use crate::fanotify::{Fanotify, Signal};
 use crate::probes;
 
@@ -25,6 +25,15 @@ use crate::probes;
 pub(super) struct Source {
     pub(super) records: probes::Records,
     pub(super) fanotify: Option<Fanotify>,
+}
+
+impl Source {
+    pub(super) fn watching(&self) -> privileges::Watching {
+        match self.fanotify {
+            Some(_) => privileges::Watching::Fanotify,
+            None => privileges::Watching::Programs,
+        }
+    }
 }
 
 /// How long the ring is looked at again after it was empty: records in that time wake nobody.

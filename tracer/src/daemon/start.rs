@@ -1,7 +1,7 @@
 //! Brings everything up: the store, what is watched, and the best way to watch on this kernel.
 
 use std::fs;
-use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::Mutex;
@@ -252,6 +252,16 @@ fn make_folder(path: &Path) -> anyhow::Result<()> {
         .mode(0o750)
         .create(path);
     made.with_context(|| format!("make the folder `{}`", path.display()))?;
+    let owner = fs::metadata(path)
+        .with_context(|| format!("look at the folder `{}`", path.display()))?
+        .uid();
+    if owner != 0 {
+        bail!(
+            "keep the store in `{folder}`: the folder belongs to the user {owner}, who could replace \
+             what is in it; `chown root: {folder}`",
+            folder = path.display()
+        );
+    }
     let own = fs::Permissions::from_mode(0o750);
     fs::set_permissions(path, own).with_context(|| format!("protect `{}`", path.display()))
 }
