@@ -242,7 +242,11 @@ mod tests {
             to: None,
             ..stopped()
         };
-        insta::assert_snapshot!(who(&body(vec![with_diff(late())], vec![stopped(), open]), &view()), @"
+        let unseen = Gap {
+            reason: GapReason::Unseen,
+            ..open.clone()
+        };
+        insta::assert_snapshot!(who(&body(vec![with_diff(late())], vec![stopped(), open, unseen]), &view()), @"
         something changed it between 14:02 and 14:07 while tracer was stopped; who did it is not known
           @@ -12,3 +12,3 @@
            events {
@@ -251,6 +255,7 @@ mod tests {
            }
         there was a gap 14:02–14:05: tracer was not running
         there is a gap since 14:02: tracer was not running
+        tracer cannot see everything here: `tracer doctor` says what, and why
         ");
         let two = vec![
             with_diff(edit()),

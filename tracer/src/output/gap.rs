@@ -13,7 +13,7 @@ pub fn gap_line(gap: &Gap, view: &View) -> String {
         || "still open         ".to_owned(),
         |to| when::local(to, &view.now),
     );
-    let reason = view.yellow(&format!("{:<7}", gap.reason.as_str()));
+    let reason = view.yellow(&format!("{:<9}", gap.reason.as_str()));
     format!(
         "{:>4}  {from} – {to}  {reason}  {}",
         gap.id,
@@ -23,8 +23,13 @@ pub fn gap_line(gap: &Gap, view: &View) -> String {
     .to_owned()
 }
 
-/// A gap as a warning beside an answer.
+/// A gap as a warning beside an answer. What this kernel hides always is no news: where to read of
+/// it is enough.
 pub(super) fn warning(gap: &Gap, view: &View) -> String {
+    if gap.reason == GapReason::Unseen && gap.to.is_none() {
+        return view
+            .yellow("tracer cannot see everything here: `tracer doctor` says what, and why");
+    }
     let detail = if gap.detail.is_empty() {
         reason(gap.reason).to_owned()
     } else {

@@ -61,10 +61,20 @@ pub(super) fn unified_hierarchy() -> Option<String> {
 
 /// An error with its causes in one line; of the verifier's log only the end, which has the reason.
 pub(super) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
+    // Where the kernel refuses a program unseen, there is no word of the verifier.
+    let said = |error: &dyn std::error::Error| {
+        let text = error.to_string();
+        text.trim_end()
+            .trim_end_matches(". Verifier output:")
+            .to_owned()
+    };
+    let mut text = said(error);
     let mut cause = error.source();
     while let Some(inner) = cause {
-        text = format!("{text}: {inner}");
+        let words = said(inner);
+        if !text.contains(&words) {
+            text = format!("{text}: {words}");
+        }
         cause = inner.source();
     }
     let tail: Vec<&str> = text.lines().rev().take(6).collect();
