@@ -68,7 +68,8 @@ pub(crate) fn root(
     dev: impl FnOnce() -> u32,
 ) -> Option<RootValue> {
     let may_be = |(word, bit): (usize, u64)| settings.filter.get(word).map(|bits| bits & bit != 0);
-    if !may_be(bloom_bit(inode))? && !(is_parent && may_be(children_bit(inode))?) {
+    let is_candidate = may_be(bloom_bit(inode))? || is_parent && may_be(children_bit(inode))?;
+    if !is_candidate {
         return None;
     }
     let key = RootKey {
