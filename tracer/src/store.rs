@@ -2,6 +2,7 @@
 //! The only door to `SQLite`: its types never leave here. Wire bodies are made in `answers`.
 
 mod actors;
+mod backup;
 mod chain;
 mod changes;
 mod connection;
@@ -11,6 +12,7 @@ mod error;
 #[cfg(test)]
 pub(crate) mod example;
 mod facts;
+mod forget;
 mod gaps;
 mod history;
 mod hosts;
@@ -21,15 +23,19 @@ mod search;
 mod sessions;
 mod states;
 mod subjects;
+mod sync;
+mod verify;
 mod writer;
 
 use change::wire::SessionBody;
 use change::{Change, FactValue, Gap, Subject, Timestamp};
 
-pub use self::chain::Verification;
+pub use self::backup::{Backup, back_up};
 pub use self::contents::{content_name, parse_content_name};
 pub use self::error::{Cause, Error};
+pub use self::forget::{Kept, Purge};
 pub use self::reader::Reader;
+pub use self::verify::KnownHead;
 pub use self::writer::Writer;
 
 /// Holds what is written in one transaction.

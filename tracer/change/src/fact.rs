@@ -139,17 +139,20 @@ pub enum ContentState {
     TooLarge,
     /// The file had moved on before it could be read: there is nothing to show for this moment.
     MovedOn,
+    /// It was kept, and was purged since by `tracer forget`: there is its hash only.
+    Forgotten,
     /// It could not be read, or there is none to read (a directory, a device).
     None,
 }
 
 impl ContentState {
     /// Every state with the word for it.
-    pub const ALL: [(Self, &'static str); 5] = [
+    pub const ALL: [(Self, &'static str); 6] = [
         (Self::Kept, "kept"),
         (Self::Secret, "secret"),
         (Self::TooLarge, "too-large"),
         (Self::MovedOn, "moved-on"),
+        (Self::Forgotten, "forgotten"),
         (Self::None, "none"),
     ];
 

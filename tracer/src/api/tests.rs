@@ -107,6 +107,7 @@ impl Api {
             status: Arc::new(status),
             group: None,
             settle: Arc::new(settle),
+            forget: Arc::new(|_| Err("the fixture forgets nothing".to_owned())),
         };
         let (stop, stopped) = oneshot::channel();
         let shutdown = async { drop(stopped.await) };

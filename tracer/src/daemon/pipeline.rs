@@ -12,8 +12,10 @@ use tokio::sync::broadcast;
 use super::kernel::Settler;
 use super::memory;
 use super::reconciling::Comparison;
+use super::room::Room;
 use super::shared::{Shared, add};
 use super::{Input, Records, now};
+use crate::api::Forgetting;
 use crate::assemble::{Assembled, Assembler};
 use crate::capture::Capture;
 use crate::conclude::Conclude;
@@ -32,6 +34,8 @@ const TICK: Duration = Duration::from_millis(200);
 const IDLE: Duration = Duration::from_secs(5);
 /// How often the store is told that the daemon is alive; after a kill, a gap begins there.
 const HEARTBEAT_NS: i64 = 30_000_000_000;
+/// How long at most what was written waits to be brought to the disk, while nobody asks.
+const SYNC_NS: i64 = 1_000_000_000;
 /// How long after a change the memory that it took is given back, with that of those until then.
 const TIDY_NS: i64 = 30_000_000_000;
 /// How often the kernel is asked what it lost.
@@ -55,6 +59,10 @@ pub(super) struct Pipeline {
     pub(super) horizon: Timestamp,
     pub(super) heartbeat: Timestamp,
     pub(super) losses: Losses,
+    /// Whether the store takes what is written.
+    pub(super) room: Room,
+    /// When what was written was last brought to the disk.
+    pub(super) synced: Timestamp,
     /// When the memory of the changes until now is given back; none after no changes.
     pub(super) tidy_at: Option<Timestamp>,
     pub(super) changes: Option<broadcast::Sender<Arc<Change>>>,
@@ -127,6 +135,9 @@ impl Pipeline {
         let left = self.assembler.take_all();
         self.conclude_all(left)?;
         self.commit(Some(now()))?;
+        if self.room.is_lacking() {
+            anyhow::bail!("what was in hand at the end could not be written");
+        }
         self.writer.checkpoint().context("close the store")
     }
 
@@ -157,9 +168,21 @@ impl Pipeline {
                 let settled = self.assembler.take_all_settled();
                 self.conclude_all(settled)?;
                 self.commit(None)?;
+                if self.room.is_lacking() {
+                    // Not answered: what is told may not be all.
+                    return Ok(());
+                }
+                self.sync()?;
                 if answer.send(()).is_err() {
                     tracing::debug!("whoever asked does not wait any more");
                 }
+                Ok(())
+            }
+            Input::Forget(forgetting, answer) => {
+                let done = self
+                    .forget(*forgetting)
+                    .map_err(|error| format!("{error:#}"));
+                drop(answer.send(done));
                 Ok(())
             }
             Input::Stop => Ok(()),
@@ -265,7 +288,7 @@ impl Pipeline {
         }
     }
 
-    fn compare_again(&mut self) {
+    pub(super) fn compare_again(&mut self) {
         if self.comparing.is_running {
             self.comparing.again = true;
         } else {
@@ -297,6 +320,9 @@ impl Pipeline {
         self.finish_due()?;
         if now.as_nanos() - self.losses.asked.as_nanos() >= LOSS_CHECK_NS {
             self.check_losses(now);
+        }
+        if now.as_nanos() - self.synced.as_nanos() >= SYNC_NS {
+            self.sync()?;
         }
         if now.as_nanos() - self.heartbeat.as_nanos() >= HEARTBEAT_NS {
             self.commit(Some(now))?;
@@ -346,20 +372,33 @@ impl Pipeline {
         self.compare_again();
     }
 
-    fn commit(&mut self, heartbeat: Option<Timestamp>) -> anyhow::Result<()> {
+    pub(super) fn commit(&mut self, heartbeat: Option<Timestamp>) -> anyhow::Result<()> {
         let mut batch: Batch = self.conclude.take_batch();
         batch.sessions = self.enrich.take_session_updates();
         batch.heartbeat = heartbeat.or_else(|| (!batch.changes.is_empty()).then(now));
-        if let Some(time) = batch.heartbeat {
-            self.heartbeat = time;
-        }
-        let stored = self
-            .writer
-            .commit(batch)
-            .context("write changes to the store")?;
+        let alive = batch.heartbeat;
+        self.room.hold(&mut batch);
+        let stored = match self.writer.commit(batch) {
+            Err(error) if error.is_no_room() => return Ok(self.lacks_room(&error)),
+            stored => stored.context("write changes to the store")?,
+        };
+        self.heartbeat = alive.unwrap_or(self.heartbeat);
         add(&self.shared.changes, stored.len());
         if !stored.is_empty() && self.tidy_at.is_none() {
             self.tidy_at = Some(now().plus_nanos(TIDY_NS));
+        }
+        self.tell(stored)?;
+        self.has_room()
+    }
+
+    /// Tells followers. What somebody was told survives a power cut.
+    pub(super) fn tell(&mut self, stored: Vec<Change>) -> anyhow::Result<()> {
+        let followers = self
+            .changes
+            .as_ref()
+            .map_or(0, broadcast::Sender::receiver_count);
+        if followers > 0 || now().as_nanos() - self.synced.as_nanos() >= SYNC_NS {
+            self.sync()?;
         }
         for change in stored {
             if let Some(changes) = &self.changes {
@@ -368,6 +407,26 @@ impl Pipeline {
             }
         }
         Ok(())
+    }
+
+    fn sync(&mut self) -> anyhow::Result<()> {
+        self.synced = now();
+        self.writer.sync().context("write changes to the disk")
+    }
+
+    fn forget(&mut self, forgetting: Forgetting) -> anyhow::Result<u64> {
+        let Forgetting {
+            subject,
+            purge,
+            pid,
+        } = forgetting;
+        let now = now();
+        let actor = self.enrich.actor(&Who::Pid(pid), now);
+        let change = self.conclude.forget(subject.key, now, actor)?;
+        let stored = self.writer.forget(&purge, change)?;
+        let seq = stored.seq;
+        self.tell(vec![stored])?;
+        Ok(seq)
     }
 }
 

@@ -13,6 +13,7 @@ use change::{Gap, GapReason, Timestamp};
 
 use super::kernel::Source;
 use super::pipeline::{Comparing, Losses, Pipeline, set_checks, watch_roots};
+use super::room::Room;
 use super::{Shared, is_worse_than_ok, now};
 use crate::assemble::Assembler;
 use crate::capture::{Capture, CaptureConfig};
@@ -115,6 +116,8 @@ pub(super) fn start(config: &Config) -> anyhow::Result<Started> {
             count: 0,
             asked: attached,
         },
+        room: Room::default(),
+        synced: attached,
         tidy_at: None,
         changes: None,
         inputs: None,

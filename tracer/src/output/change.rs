@@ -174,6 +174,9 @@ fn why_no_diff(change: &Change) -> Option<String> {
     if has(ContentState::MovedOn) {
         return Some("the file moved on before its content could be read".to_owned());
     }
+    if has(ContentState::Forgotten) {
+        return Some("the content was forgotten: `tracer forget` has purged it".to_owned());
+    }
     if has(ContentState::None) {
         return Some("its content could not be read".to_owned());
     }
