@@ -89,3 +89,23 @@ pub struct FileIdentity {
     /// When the content changed last, in nanoseconds.
     pub mtime_ns: i64,
 }
+
+/// Reads any bytes as what rows hold; the first byte says as which.
+pub(crate) fn fuzz(bytes: &[u8]) {
+    let Some((sort, rest)) = bytes.split_first() else {
+        return;
+    };
+    let text = String::from_utf8_lossy(rest);
+    match sort {
+        0 => {
+            if let Some((size, packed)) = rest.split_first_chunk() {
+                drop(contents::unpack(packed.to_vec(), i64::from_le_bytes(*size)));
+            }
+        }
+        b'1' => states::fuzz(&text),
+        b'2' => drop(actors::parse_argv(&text)),
+        b'3' => drop(contents::parse_name(&text)),
+        b'4' => drop(KnownHead::parse(&text)),
+        _ => drop(changes::parse_notes(Some(&text))),
+    }
+}

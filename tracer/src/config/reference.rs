@@ -37,7 +37,7 @@ const KEYS: [(&str, &str); 10] = [
     ),
     (
         "secrets.content",
-        "Never keep a file that holds a private key, wherever it lies",
+        "Never keep a file with a private key, a password's hash or a known token, wherever it lies",
     ),
 ];
 

@@ -286,6 +286,7 @@ fn capture(config: &Config, writer: &mut Writer) -> anyhow::Result<Capture> {
         keep_bytes: config.content.keep_bytes,
         hash_bytes: config.content.hash_bytes,
         secret_globs: config.secrets.paths.clone(),
+        secret_contents: config.secrets.content,
         host_key,
     };
     Capture::new(config).context("read the globs of secrets")

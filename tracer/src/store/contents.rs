@@ -26,6 +26,9 @@ const LEVEL: i32 = 1;
 /// What is smaller rarely gets smaller still.
 const WORTH_PACKING_BYTES: usize = 128;
 
+/// No content is larger: what says so was altered, and would only fill the memory.
+const LARGEST_BYTES: u64 = 1 << 32;
+
 const PLAIN: &str = "b3:";
 const KEYED: &str = "k3:";
 
@@ -168,6 +171,9 @@ pub(super) fn has_forgotten(connection: &Connection) -> Result<bool, Error> {
 /// size says.
 pub(super) fn unpack(stored: Vec<u8>, size: i64) -> io::Result<Vec<u8>> {
     let size = u64::try_from(size).map_err(io::Error::other)?;
+    if size > LARGEST_BYTES {
+        return Err(io::Error::other("it is larger than any content is"));
+    }
     if stored.len() as u64 == size {
         return Ok(stored);
     }
