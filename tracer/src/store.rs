@@ -16,6 +16,8 @@ mod forget;
 mod gaps;
 mod history;
 mod hosts;
+#[cfg(test)]
+mod kill;
 mod memory;
 mod meta;
 mod reader;
