@@ -296,6 +296,44 @@ mod tests {
     }
 
     #[test]
+    fn what_was_forgotten_is_said_to_be_wherever_it_was_shown() {
+        let mut example = four_versions();
+        let subject = file("/etc/a");
+        let purge = answers(&example).purge(&subject, false).unwrap();
+        assert!(purge.count() > 0 && purge.is_current, "{purge:?}");
+        let state = example.reader().fact(&subject).unwrap().unwrap().value;
+        let record = Change {
+            op: change::Op::Forget,
+            before: state.clone(),
+            after: state,
+            ..edit("/etc/a", ["", ""], 9, Some(alice(41)))
+        };
+        let seq = example.writer().forget(&purge, record).unwrap().seq;
+        let answers = answers(&example);
+        let forgotten = |change: &Change| {
+            let after = change.after.as_ref().and_then(change::FactValue::as_file);
+            after.map(|state| state.content) == Some(ContentState::Forgotten)
+        };
+        let listed = answers.changes(&ChangeQuery::default()).unwrap().items;
+        assert!(listed.iter().all(forgotten), "{listed:#?}");
+        let who = answers.who(&subject, 10).unwrap().changes;
+        assert_eq!(
+            (who[0].change.op, who[0].change.seq),
+            (change::Op::Forget, seq)
+        );
+        assert!(
+            who.iter()
+                .all(|change| change.diff.is_none() && forgotten(&change.change))
+        );
+        let at = answers.content_at(&subject, time(3)).unwrap();
+        assert_eq!(at, ContentAt::NotKept(ContentState::Forgotten));
+        let diff = answers.diff(&subject, time(2), time(99)).unwrap();
+        assert!(diff.why_not.unwrap().contains("forgotten"));
+        assert_eq!(answers.blame(&subject).unwrap(), None);
+        assert!(answers.verify(None).unwrap().intact);
+    }
+
+    #[test]
     fn a_recap_tells_what_was_typed_and_what_it_changed() {
         let mut example = Example::new();
         let vim = person(user(1000, "alice"), 41, &["vim", "/etc/a"]);

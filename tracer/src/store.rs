@@ -7,6 +7,8 @@ mod chain;
 mod changes;
 mod connection;
 mod contents;
+#[cfg(test)]
+mod damage;
 mod encoding;
 mod error;
 #[cfg(test)]
