@@ -135,9 +135,9 @@ fn forgetter(inputs: SyncSender<Input>) -> Arc<api::Forget> {
     Arc::new(move |forgetting| {
         let (answer, answered) = sync_channel(1);
         let handed = inputs.send(Input::Forget(Box::new(forgetting), answer));
-        let ended = |_| "the daemon is ending".to_owned();
-        handed.map_err(|_closed| ended(()))?;
-        answered.recv().map_err(|_closed| ended(()))?
+        let ended = "the daemon is ending";
+        handed.map_err(|_closed| ended.to_owned())?;
+        answered.recv().map_err(|_closed| ended.to_owned())?
     })
 }
 

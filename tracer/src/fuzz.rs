@@ -1,4 +1,5 @@
-//! What is fed with any bytes: the decoders of what the kernel tells, and those of what the store holds.
+//! What is fed with any bytes: decoders of what the kernel tells, and of what the store holds.
+//!
 //! The targets in `tracer/fuzz` call these, and so does a bounded run in the tests, from real records.
 
 use change::{Text, Timestamp};
@@ -38,7 +39,7 @@ impl Places for Everywhere {
     }
 
     fn mount(&self, id: u32) -> Option<Text> {
-        (id % 2 == 0).then(|| "/".into())
+        id.is_multiple_of(2).then(|| "/".into())
     }
 
     fn device(&self, dev: u64) -> Option<Text> {
@@ -174,45 +175,43 @@ mod tests {
 
     fn mutate(bytes: &mut Vec<u8>, chance: &mut Chance) {
         for _ in 0..=chance.below(4) {
-            let at = chance.below(bytes.len());
-            match chance.below(6) {
-                0 => bytes.truncate(at),
-                1 => bytes.insert(at, chance.next().to_le_bytes()[0]),
-                2 => {
-                    // A length, a size or a time at one of its ends.
-                    let number =
-                        chance.one_of(&[0, 1, u32::MAX, u32::MAX >> 1, 1 << 31, 255, 4096]);
-                    let number = number.to_le_bytes();
-                    let at = at & !3;
-                    for (place, byte) in bytes.iter_mut().skip(at).zip(number) {
-                        *place = byte;
-                    }
-                }
-                3 => {
-                    let number = chance.one_of(&[i64::MAX, i64::MIN, -1]).to_le_bytes();
-                    for (place, byte) in bytes.iter_mut().skip(at & !7).zip(number) {
-                        *place = byte;
-                    }
-                }
-                4 => {
-                    let piece: Vec<u8> = bytes[at..].to_vec();
-                    bytes.extend(piece);
-                }
-                _ => {
-                    if let Some(byte) = bytes.get_mut(at) {
-                        *byte ^= 1 << chance.below(8);
-                    }
-                }
+            mutate_once(bytes, chance);
+        }
+    }
+
+    fn mutate_once(bytes: &mut Vec<u8>, chance: &mut Chance) {
+        let at = chance.below(bytes.len());
+        match chance.below(6) {
+            0 => bytes.truncate(at),
+            1 => bytes.insert(at, chance.next().to_le_bytes()[0]),
+            // A length, a size or a time at one of its ends.
+            2 => {
+                let number: u32 = chance.one_of(&[0, 1, u32::MAX, u32::MAX >> 1, 1 << 31, 255]);
+                overwrite(bytes, at & !3, &number.to_le_bytes());
+            }
+            3 => {
+                let number: i64 = chance.one_of(&[i64::MAX, i64::MIN, -1]);
+                overwrite(bytes, at & !7, &number.to_le_bytes());
+            }
+            4 => bytes.extend_from_within(at..),
+            _ => {
+                let flipped = bytes.get(at).map(|byte| byte ^ 1 << chance.below(8));
+                overwrite(bytes, at, flipped.as_slice());
             }
         }
+    }
+
+    fn overwrite(bytes: &mut [u8], at: usize, with: &[u8]) {
+        let places = bytes.iter_mut().skip(at);
+        places.zip(with).for_each(|(place, byte)| *place = *byte);
     }
 
     #[test]
     fn the_records_that_are_changed_are_understood_as_they_are() {
         let mut decoder = Decoder::default();
         for record in records() {
-            let decoded = decoder.decode(&record, Timestamp::default(), &Everywhere);
-            assert!(decoded.is_ok(), "{decoded:?}");
+            let understood = decoder.decode(&record, Timestamp::default(), &Everywhere);
+            assert!(understood.is_ok(), "{understood:?}");
         }
     }
 

@@ -166,7 +166,9 @@ fn is_word(byte: u8, marks: &[u8]) -> bool {
 /// Whether it can be a real one, rather than `xxxx…` in an example or a long name in words.
 fn is_random(word: &[u8]) -> bool {
     let mut seen = [false; 256];
-    word.iter().for_each(|byte| seen[usize::from(*byte)] = true);
+    for byte in word {
+        seen[usize::from(*byte)] = true;
+    }
     let kinds = seen.iter().filter(|seen| **seen).count();
     kinds >= 8 && word.iter().any(u8::is_ascii_digit)
 }

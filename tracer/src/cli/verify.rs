@@ -40,13 +40,12 @@ impl VerifyArgs {
             (None, Some(folder)) => Some(folder.join("tracer.db")),
             (None, None) => None,
         };
-        let body = match file {
-            Some(file) => offline(&file, head)?,
-            None => {
-                let request = Request::new("/v1/verify").patient();
-                let request = request.text("head", head.map(KnownHead::to_text));
-                context.client()?.get(&request)?
-            }
+        let body = if let Some(file) = file {
+            offline(&file, head)?
+        } else {
+            let request = Request::new("/v1/verify").patient();
+            let request = request.text("head", head.map(KnownHead::to_text));
+            context.client()?.get(&request)?
         };
         context.output.answer(&body, output::verification)?;
         Ok(if body.intact {

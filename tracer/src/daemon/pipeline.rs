@@ -379,7 +379,10 @@ impl Pipeline {
         let alive = batch.heartbeat;
         self.room.hold(&mut batch);
         let stored = match self.writer.commit(batch) {
-            Err(error) if error.is_no_room() => return Ok(self.lacks_room(&error)),
+            Err(error) if error.is_no_room() => {
+                self.lacks_room(&error);
+                return Ok(());
+            }
             stored => stored.context("write changes to the store")?,
         };
         self.heartbeat = alive.unwrap_or(self.heartbeat);

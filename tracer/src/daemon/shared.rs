@@ -56,9 +56,10 @@ impl Shared {
             mode: self.mode.to_owned(),
             last_seq: answers.last_seq().unwrap_or(0),
             // A gap that cannot be written yet is open all the same.
-            complete_since: match is_written {
-                true => answers.complete_since().ok().flatten(),
-                false => None,
+            complete_since: if is_written {
+                answers.complete_since().ok().flatten()
+            } else {
+                None
             },
             counters: Counters {
                 records: self.records.load(Ordering::Relaxed),

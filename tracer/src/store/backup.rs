@@ -77,6 +77,15 @@ mod tests {
         }
     }
 
+    fn write_until(example: &mut Example, is_over: &AtomicBool) {
+        for number in 1.. {
+            if is_over.load(Ordering::Relaxed) {
+                return;
+            }
+            example.commit(one(number));
+        }
+    }
+
     #[test]
     fn a_copy_that_is_taken_under_load_verifies_opens_and_goes_on() {
         let mut example = Example::new();
@@ -85,13 +94,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let is_over = AtomicBool::new(false);
         let heads = thread::scope(|scope| {
-            scope.spawn(|| {
-                let mut number = 0;
-                while !is_over.load(Ordering::Relaxed) {
-                    number += 1;
-                    example.commit(one(number));
-                }
-            });
+            scope.spawn(|| write_until(&mut example, &is_over));
             let copy = |number: u32| {
                 let file = folder.path().join(number.to_string());
                 back_up(&store, &file).map(|backup| backup.head)

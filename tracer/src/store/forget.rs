@@ -249,9 +249,7 @@ mod tests {
                 let text = noise(seed * 1000 + seconds, length);
                 example.keep(&[&text]);
                 example.log(vec![create(path, &text, seconds.cast_signed(), None)]);
-                if path == "/etc/secret" {
-                    secrets.push(text);
-                }
+                secrets.extend((path == "/etc/secret").then_some(text));
             }
         }
         let short = |text: &String| text[..20].to_owned();

@@ -21,19 +21,21 @@ fn writes_until_it_is_killed() {
         return;
     };
     let mut writer = Writer::open(Path::new(&store)).unwrap();
-    for number in 1.. {
-        let text = format!("{number} ").repeat(number as usize * 37 % 3000 + 1);
+    for number in 1_u32.. {
+        let length = usize::try_from(number * 37 % 3000 + 1).unwrap();
+        let text = format!("{number} ").repeat(length);
+        let seconds = i64::from(number);
         let path = format!("/etc/{}", number % 50);
         let stored = writer
             .commit(Batch {
                 contents: vec![content(text.as_bytes()), content(b"x")],
                 changes: vec![
-                    create(&path, &text, number, Some(alice(number as u32 % 7))),
-                    edit("/etc/same", ["x", "x"], number, None),
+                    create(&path, &text, seconds, Some(alice(number % 7))),
+                    edit("/etc/same", ["x", "x"], seconds, None),
                 ],
-                facts: vec![text_fact(&path, &text, number)],
-                sessions: vec![session(number as u32 % 7, 1)],
-                heartbeat: Some(super::example::time(number)),
+                facts: vec![text_fact(&path, &text, seconds)],
+                sessions: vec![session(number % 7, 1)],
+                heartbeat: Some(super::example::time(seconds)),
                 ..Batch::default()
             })
             .unwrap();

@@ -166,6 +166,7 @@ struct Walk {
 }
 
 /// A change that does not fit.
+#[derive(Clone, Copy)]
 struct Suspect {
     seq: u64,
     /// The chain's value before it.

@@ -31,20 +31,17 @@ pub(super) fn verify(connection: &Connection, body: &mut VerifyBody) -> Result<(
         let hash: Vec<u8> = row.get(1).doing(VERIFY)?;
         let name = <[u8; 32]>::try_from(hash.as_slice()).map(|hash| content_name(&hash));
         let name = name.unwrap_or_else(|_odd| "of no hash".to_owned());
-        let problem = match row.get::<_, Option<i64>>(4).doing(VERIFY)? {
-            Some(seq) => {
-                body.forgotten += 1;
-                let op: Option<String> = row.get(5).doing(VERIFY)?;
-                (op.as_deref() != Some("forget"))
-                    .then(|| format!("is said to be forgotten by change {seq}, which did not"))
-            }
-            None => {
-                body.contents += 1;
-                let stored: Vec<u8> = row.get(3).doing(VERIFY)?;
-                let bytes = unpack(stored, row.get(2).doing(VERIFY)?);
-                let is_same = bytes.is_ok_and(|bytes| blake3::hash(&bytes).as_bytes()[..] == hash);
-                (!is_same).then(|| "does not have the bytes of its hash".to_owned())
-            }
+        let problem = if let Some(seq) = row.get::<_, Option<i64>>(4).doing(VERIFY)? {
+            body.forgotten += 1;
+            let op: Option<String> = row.get(5).doing(VERIFY)?;
+            (op.as_deref() != Some("forget"))
+                .then(|| format!("is said to be forgotten by change {seq}, which did not"))
+        } else {
+            body.contents += 1;
+            let stored: Vec<u8> = row.get(3).doing(VERIFY)?;
+            let bytes = unpack(stored, row.get(2).doing(VERIFY)?);
+            let is_same = bytes.is_ok_and(|bytes| blake3::hash(&bytes).as_bytes()[..] == hash);
+            (!is_same).then(|| "does not have the bytes of its hash".to_owned())
         };
         if let Some(problem) = problem {
             let detail = format!("row {id} of `contents`, {name}, {problem}");
