@@ -3,7 +3,7 @@
 use std::fs::{self, File};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output};
+use std::process::{Child, Command, ExitStatus, Output};
 use std::{env, thread};
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -255,6 +255,13 @@ impl Daemon {
             child.kill().expect("the daemon was running");
             child.wait().expect("a killed child ends");
         }
+    }
+
+    /// Makes it fail as by a bug of its own, and returns how it ended.
+    pub fn abort(&mut self) -> ExitStatus {
+        let mut child = self.child.take().expect("the daemon was started");
+        kill_process(Pid::from_child(&child), Signal::ABORT).expect("the daemon was running");
+        child.wait().expect("it is our child")
     }
 
     /// Asks it to end and returns its exit code.

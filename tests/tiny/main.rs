@@ -4,6 +4,7 @@
 mod attributes;
 mod content;
 mod descriptors;
+mod disk;
 mod failures;
 mod lifecycle;
 mod mounts;

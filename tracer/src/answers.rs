@@ -9,12 +9,14 @@ mod versions;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use change::wire::{BlameBody, ChangeWithDiff, DiffBody, Page, RecapBody, SessionBody, WhoBody};
+use change::wire::{
+    BlameBody, ChangeWithDiff, DiffBody, Page, RecapBody, SessionBody, VerifyBody, WhoBody,
+};
 use change::{Change, ChangeQuery, ContentState, Gap, GapReason, Subject, Timestamp};
 
 use self::moment::Moment;
 use crate::recap;
-use crate::store::{self, Error, Reader};
+use crate::store::{self, Error, Kept, KnownHead, Purge, Reader};
 
 /// How many changes a page has unless asked otherwise, and at most.
 const PAGE: u32 = 100;
@@ -63,7 +65,11 @@ impl Answers {
             limit: Some(limit + 1),
             ..query.clone()
         };
-        let mut items = self.ask(|reader| reader.changes(&one_more))?;
+        let mut items = self.ask(|reader| {
+            let mut changes = reader.changes(&one_more)?;
+            moment::say_forgotten(reader, &mut changes)?;
+            Ok(changes)
+        })?;
         let length = usize::try_from(limit).unwrap_or(usize::MAX);
         let is_last = items.len() <= length;
         items.truncate(length);
@@ -123,10 +129,10 @@ impl Answers {
         self.ask(|reader| versions::blame(reader, subject))
     }
 
-    /// The bytes of a content by its name, `b3:…`; none for any other name.
-    pub fn content(&self, name: &str) -> Result<Option<Vec<u8>>, Error> {
+    /// What is kept of a content by its name, `b3:…`; nothing for any other name.
+    pub fn content(&self, name: &str) -> Result<Kept, Error> {
         let Some(hash) = store::parse_content_name(name) else {
-            return Ok(None);
+            return Ok(Kept::Nothing);
         };
         self.ask(|reader| reader.content(&hash))
     }
@@ -169,6 +175,16 @@ impl Answers {
         self.ask(Reader::last_seq)
     }
 
+    /// What in the store is not as it was written.
+    pub fn verify(&self, known: Option<KnownHead>) -> Result<VerifyBody, Error> {
+        self.ask(|reader| reader.verify(known))
+    }
+
+    /// What there is to purge of a file.
+    pub fn purge(&self, subject: &Subject, with_shared: bool) -> Result<Purge, Error> {
+        self.ask(|reader| reader.purge(subject, with_shared))
+    }
+
     /// Since when nothing was missed; none while a gap is open or before the daemon ever ran. What
     /// this kernel never shows does not count.
     pub fn complete_since(&self) -> Result<Option<Timestamp>, Error> {
@@ -189,7 +205,7 @@ impl Answers {
         let waiting = idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
         let reader = waiting.map_or_else(|| Reader::open(path), Ok)?;
         // A reader that met an error is not used again.
-        let answer = question(&reader)?;
+        let answer = question(&reader).map_err(|error| error.in_store(path))?;
         let mut idle = idle.lock().unwrap_or_else(PoisonError::into_inner);
         if idle.len() < IDLE_READERS {
             idle.push(reader);
@@ -274,8 +290,47 @@ mod tests {
         let answers = answers(&example);
         let change = answers.change(1).unwrap().unwrap().change;
         let name = change.after.unwrap().as_file().unwrap().hash.clone();
-        assert_eq!(answers.content(&name.unwrap()).unwrap().unwrap(), b"one\n");
-        assert_eq!(answers.content("k3:00").unwrap(), None);
+        let kept = answers.content(&name.unwrap()).unwrap();
+        assert_eq!(kept, Kept::Bytes(b"one\n".to_vec()));
+        assert_eq!(answers.content("k3:00").unwrap(), Kept::Nothing);
+    }
+
+    #[test]
+    fn what_was_forgotten_is_said_to_be_wherever_it_was_shown() {
+        let mut example = four_versions();
+        let subject = file("/etc/a");
+        let purge = answers(&example).purge(&subject, false).unwrap();
+        assert!(purge.count() > 0 && purge.is_current, "{purge:?}");
+        let state = example.reader().fact(&subject).unwrap().unwrap().value;
+        let record = Change {
+            op: change::Op::Forget,
+            before: state.clone(),
+            after: state,
+            ..edit("/etc/a", ["", ""], 9, Some(alice(41)))
+        };
+        let seq = example.writer().forget(&purge, record).unwrap().seq;
+        let answers = answers(&example);
+        let forgotten = |change: &Change| {
+            let after = change.after.as_ref().and_then(change::FactValue::as_file);
+            after.map(|state| state.content) == Some(ContentState::Forgotten)
+        };
+        let listed = answers.changes(&ChangeQuery::default()).unwrap().items;
+        assert!(listed.iter().all(forgotten), "{listed:#?}");
+        let who = answers.who(&subject, 10).unwrap().changes;
+        assert_eq!(
+            (who[0].change.op, who[0].change.seq),
+            (change::Op::Forget, seq)
+        );
+        assert!(
+            who.iter()
+                .all(|change| change.diff.is_none() && forgotten(&change.change))
+        );
+        let at = answers.content_at(&subject, time(3)).unwrap();
+        assert_eq!(at, ContentAt::NotKept(ContentState::Forgotten));
+        let diff = answers.diff(&subject, time(2), time(99)).unwrap();
+        assert!(diff.why_not.unwrap().contains("forgotten"));
+        assert_eq!(answers.blame(&subject).unwrap(), None);
+        assert!(answers.verify(None).unwrap().intact);
     }
 
     #[test]

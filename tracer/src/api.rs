@@ -9,6 +9,7 @@ mod content;
 mod diff;
 mod error;
 mod filter;
+mod forget;
 mod gaps;
 mod listen;
 mod params;
@@ -17,6 +18,7 @@ mod status;
 mod stream;
 #[cfg(test)]
 mod tests;
+mod verify;
 mod who;
 
 use std::sync::Arc;
@@ -28,16 +30,16 @@ use axum::extract::{FromRef, Request, State};
 use axum::http::HeaderValue;
 use axum::middleware::{self, Next};
 use axum::response::Response;
-use axum::routing::get;
+use axum::routing::{get, post};
 use change::wire::StatusBody;
-use change::{Change, Text};
+use change::{Change, Subject, Text};
 pub use error::Error;
 pub use listen::{BindError, bind};
 use tokio::net::UnixListener;
 use tokio::sync::{broadcast, watch};
 
 use crate::answers::Answers;
-use crate::store;
+use crate::store::{self, Purge};
 
 /// The header of an answer that may lack what happened last: the daemon had more in hand than it
 /// could write before it answered.
@@ -60,6 +62,22 @@ pub struct ApiState {
     /// Sees to it that what happened until now is in the store, and tells whether it could; blocks
     /// while it does. Told what file is asked about, if one is.
     pub settle: Arc<dyn Fn(Option<Text>) -> bool + Send + Sync>,
+    /// Purges contents of a file, for the process that asked; blocks while it does.
+    pub forget: Arc<Forget>,
+}
+
+/// Purges contents and gives the number of the change that records it, or says why not.
+pub type Forget = dyn Fn(Forgetting) -> Result<u64, String> + Send + Sync;
+
+/// Says what to purge and who wants it.
+#[derive(Clone, Debug)]
+pub struct Forgetting {
+    /// The file.
+    pub subject: Subject,
+    /// Its contents.
+    pub purge: Purge,
+    /// The process that asked.
+    pub pid: u32,
 }
 
 /// The state, and the word that the daemon stops, for answers that would never end.
@@ -125,6 +143,8 @@ fn router(shared: Shared) -> Router {
         .route("/v1/sessions/{id}", get(sessions::recap))
         .route("/v1/gaps", get(gaps::list))
         .route("/v1/status", get(status::show))
+        .route("/v1/verify", get(verify::show))
+        .route("/v1/forget", post(forget::forget))
         .route("/v1/stream", get(stream::follow))
         .route("/healthz", get(status::healthy))
         .route("/readyz", get(status::ready))

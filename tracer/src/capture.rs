@@ -27,6 +27,8 @@ pub struct CaptureConfig {
     pub hash_bytes: u64,
     /// Globs of files that are secrets, whatever is in them.
     pub secret_globs: Vec<String>,
+    /// Whether a file is a secret too for what is in it.
+    pub secret_contents: bool,
     /// The key of this host for hashes of secrets: without it a guess can't be tried.
     pub host_key: [u8; 32],
 }
@@ -39,6 +41,7 @@ impl Default for CaptureConfig {
             keep_bytes: 1024 * 1024,
             hash_bytes: 64 * 1024 * 1024,
             secret_globs: globs.map(str::to_owned).to_vec(),
+            secret_contents: true,
             host_key: [0; 32],
         }
     }
@@ -51,12 +54,14 @@ impl fmt::Debug for CaptureConfig {
             keep_bytes,
             hash_bytes,
             secret_globs,
+            secret_contents,
             host_key: _,
         } = self;
         f.debug_struct("CaptureConfig")
             .field("keep_bytes", keep_bytes)
             .field("hash_bytes", hash_bytes)
             .field("secret_globs", secret_globs)
+            .field("secret_contents", secret_contents)
             .finish_non_exhaustive()
     }
 }

@@ -1,12 +1,14 @@
 //! The command line: the list of commands, what they share, and their exit codes.
 //! One file a command; its doc comments are the manual.
 
+mod backup;
 mod blame;
 mod cat;
 mod config;
 mod diff;
 mod doctor;
 mod error;
+mod forget;
 mod gaps;
 mod log;
 mod reference;
@@ -16,6 +18,7 @@ mod sessions;
 mod show;
 mod status;
 mod subject;
+mod verify;
 mod who;
 
 use std::path::PathBuf;
@@ -90,6 +93,9 @@ enum Command {
     Sessions(sessions::SessionsArgs),
     Session(session::SessionArgs),
     Gaps(gaps::GapsArgs),
+    Verify(verify::VerifyArgs),
+    Backup(backup::BackupArgs),
+    Forget(forget::ForgetArgs),
     Config(config::ConfigArgs),
 }
 
@@ -145,6 +151,9 @@ pub fn run(cli: Cli) -> Exit {
         Command::Sessions(args) => args.run(&context),
         Command::Session(args) => args.run(&context),
         Command::Gaps(args) => args.run(&context),
+        Command::Verify(args) => args.run(&context),
+        Command::Backup(args) => args.run(&context),
+        Command::Forget(args) => args.run(&context),
         Command::Config(args) => args.run(&context),
     };
     done.unwrap_or_else(|error| {

@@ -14,7 +14,7 @@ pub(crate) use events::Events;
 use http_body_util::{BodyExt as _, Empty};
 use hyper::body::{Bytes, Incoming};
 use hyper::header::{ACCEPT, CONTENT_TYPE, HOST};
-use hyper::{Response, StatusCode};
+use hyper::{Method, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
 use serde::de::DeserializeOwned;
@@ -25,6 +25,8 @@ use crate::api::BEHIND;
 
 /// How long the daemon may think before it is given up.
 const PATIENCE: Duration = Duration::from_mins(1);
+/// How long it may think where it has to look at everything.
+const LONG_PATIENCE: Duration = Duration::from_hours(1);
 
 /// What may stand in a query as it is.
 const QUERY: &AsciiSet = &NON_ALPHANUMERIC
@@ -54,8 +56,8 @@ pub enum Error {
     )]
     Broken(String),
     /// The daemon did not answer in time.
-    #[error("ask the daemon: no answer in {} seconds; see its log", PATIENCE.as_secs())]
-    Silent,
+    #[error("ask the daemon: no answer in {} seconds; see its log", .0.as_secs())]
+    Silent(Duration),
     /// This process cannot wait for anything.
     #[error("start the client: {0}")]
     Start(io::Error),
@@ -79,17 +81,36 @@ fn advice(error: &io::Error) -> String {
 /// A request in the making: a route and its parameters.
 #[derive(Clone, Debug)]
 pub struct Request {
+    method: Method,
     target: String,
     after: Option<u64>,
+    patience: Duration,
 }
 
 impl Request {
     /// Asks for a route.
     pub fn new(route: &str) -> Self {
         Self {
+            method: Method::GET,
             target: route.to_owned(),
             after: None,
+            patience: PATIENCE,
         }
+    }
+
+    /// Asks for something to be done.
+    pub fn post(route: &str) -> Self {
+        Self {
+            method: Method::POST,
+            ..Self::new(route)
+        }
+    }
+
+    /// Waits for an answer that takes as long as there is much to look at.
+    #[must_use]
+    pub fn patient(mut self) -> Self {
+        self.patience = LONG_PATIENCE;
+        self
     }
 
     /// Adds a parameter of any bytes.
@@ -166,11 +187,13 @@ impl Client {
     /// Reads an answer as it is.
     pub fn content(&self, request: &Request) -> Result<Bytes, Error> {
         self.runtime.block_on(async {
-            let answer = tokio::time::timeout(PATIENCE, async {
+            let answer = tokio::time::timeout(request.patience, async {
                 let response = send(&self.socket, request).await?;
                 collected(response).await
             });
-            answer.await.map_err(|_elapsed| Error::Silent)?
+            answer
+                .await
+                .map_err(|_elapsed| Error::Silent(request.patience))?
         })
     }
 
@@ -205,7 +228,9 @@ pub(crate) async fn send(socket: &Path, request: &Request) -> Result<Response<In
             tracing::debug!(%error, "connection to the daemon");
         }
     });
-    let mut asked = hyper::Request::get(&request.target)
+    let mut asked = hyper::Request::builder()
+        .method(&request.method)
+        .uri(&request.target)
         .header(HOST, "tracer")
         .header(ACCEPT, "*/*");
     if let Some(seq) = request.after {

@@ -7,7 +7,7 @@ mod renamed;
 
 use std::sync::Arc;
 
-use change::{Actor, ContentState, FileState, FileType, Gap, Note, Op, Text, Timestamp};
+use change::{Actor, Change, ContentState, FileState, FileType, Gap, Note, Op, Text, Timestamp};
 
 pub(crate) use self::ledger::from_stored;
 use self::ledger::{Draft, Known, Ledger};
@@ -87,6 +87,27 @@ impl Conclude {
     /// Directories that appeared since the last call: patterns may come to more trees in them.
     pub fn take_new_directories(&mut self) -> Vec<Text> {
         std::mem::take(&mut self.new_directories)
+    }
+
+    /// The change that records a purge: the file stays as it is, and less of it can be shown.
+    pub fn forget(
+        &self,
+        path: Text,
+        time: Timestamp,
+        actor: Option<Arc<Actor>>,
+    ) -> Result<Change, store::Error> {
+        let state = self.ledger.known(&path)?.map(|known| known.state);
+        Ok(self.ledger.change(Draft {
+            time,
+            path,
+            op: Op::Forget,
+            from: None,
+            before: state.clone(),
+            after: state,
+            operations: 1,
+            notes: Vec::new(),
+            actor,
+        }))
     }
 
     /// Concludes one action.

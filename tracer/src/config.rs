@@ -65,7 +65,8 @@ pub struct ContentLimits {
 pub struct Secrets {
     /// Globs of paths whose content is a secret.
     pub paths: Vec<String>,
-    /// Whether a file that holds a private key is a secret wherever it lies.
+    /// Whether a file that holds a private key, the hash of a password or a token of a known
+    /// format is a secret wherever it lies.
     pub content: bool,
 }
 
@@ -109,10 +110,9 @@ impl Default for Secrets {
     fn default() -> Self {
         Self {
             paths: owned(&[
-                "/etc/shadow*",
-                "/etc/gshadow*",
+                "/etc/*shadow*",
                 "/etc/ssh/ssh_host_*_key",
-                "/etc/security/opasswd*",
+                "/etc/security/*opasswd*",
                 "/etc/krb5.keytab",
                 "/etc/ssl/private/**",
                 "**/id_rsa",
@@ -124,6 +124,12 @@ impl Default for Secrets {
                 "**/*.key",
                 "**/*.p12",
                 "**/*.pfx",
+                "**/.netrc",
+                "**/.pgpass",
+                "**/.git-credentials",
+                "**/.aws/credentials",
+                "/etc/ppp/*-secrets",
+                "/etc/NetworkManager/system-connections/**",
             ]),
             content: true,
         }

@@ -9,9 +9,11 @@ mod mounts;
 mod pipeline;
 mod privileges;
 mod reconciling;
+mod room;
 mod shared;
 mod start;
 mod upkeep;
+mod writing;
 
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -20,11 +22,12 @@ use std::thread;
 use anyhow::{Context as _, bail};
 use change::wire::CheckState;
 use change::{Text, Timestamp};
+use rustix::process::DumpableBehavior;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::broadcast;
 
 use crate::answers::Answers;
-use crate::api::{self, ApiState};
+use crate::api::{self, ApiState, Forgetting};
 use crate::config::Config;
 use crate::fanotify::Signal;
 use crate::reconcile::Difference;
@@ -50,6 +53,8 @@ enum Input {
     Remounted,
     /// Somebody asks: what can be told is to be written, and then this answered.
     Settle(Asker),
+    /// Purge contents, and answer with the change that records it.
+    Forget(Box<Forgetting>, SyncSender<Result<u64, String>>),
     /// Write everything and end.
     Stop,
 }
@@ -79,6 +84,8 @@ pub fn run(config: &Config) -> anyhow::Result<()> {
     if !rustix::process::geteuid().is_root() {
         bail!("tracing needs root: start it with `sudo tracer run`");
     }
+    // What it reads of files, and the key of the store, are to be in no core dump.
+    rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
     let started = start::start(config)?;
     let shared = Arc::clone(&started.shared);
     let watching = started.source.watching();
@@ -109,6 +116,7 @@ pub fn run(config: &Config) -> anyhow::Result<()> {
         status: Arc::new(move || shared.status()),
         group: api::group_id(&config.socket_group),
         settle: Arc::new(move |about| settle.settle(about)),
+        forget: forgetter(inputs.clone()),
     };
     listener_runtime.block_on(api::serve(listener, state, ended()));
     tracing::info!("ending: writing what is in hand");
@@ -150,6 +158,17 @@ fn spawn_pipeline(
         .name("pipeline".to_owned())
         .spawn(work)
         .context("start the pipeline")
+}
+
+/// Hands what is to be purged to the pipeline, which owns the one writer.
+fn forgetter(inputs: SyncSender<Input>) -> Arc<api::Forget> {
+    Arc::new(move |forgetting| {
+        let (answer, answered) = sync_channel(1);
+        let handed = inputs.send(Input::Forget(Box::new(forgetting), answer));
+        let ended = "the daemon is ending";
+        handed.map_err(|_closed| ended.to_owned())?;
+        answered.recv().map_err(|_closed| ended.to_owned())?
+    })
 }
 
 /// Waits for the signal to end.

@@ -356,5 +356,10 @@ fn lose(error: &io::Error, batch: &mut Batch) {
     batch.signals.push(Signal::Overflow(batch.time));
 }
 
+/// Reads any bytes as events.
+pub(crate) fn fuzz(bytes: &[u8]) {
+    drop(format!("{:?}", event::parse(bytes)));
+}
+
 #[cfg(test)]
 mod tests;

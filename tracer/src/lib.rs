@@ -1,6 +1,7 @@
 //! The tracer of one host: modules in the order in which a change passes them.
 
 pub mod observed;
+mod secret;
 
 pub mod probes;
 
@@ -34,3 +35,4 @@ pub mod daemon;
 #[cfg(test)]
 mod docs;
 pub mod doctor;
+pub mod fuzz;

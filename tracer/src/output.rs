@@ -16,6 +16,7 @@ mod names;
 mod sentence;
 mod session;
 mod status;
+mod store;
 
 use std::env;
 use std::io::{self, IsTerminal as _, Write as _};
@@ -31,6 +32,7 @@ pub use names::Names;
 use serde::Serialize;
 pub use session::{recap, session_line};
 pub use status::{checks, status};
+pub use store::{backup, forgotten, verification};
 
 /// Says when to use colour.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]

@@ -2,18 +2,24 @@
 //! The only door to `SQLite`: its types never leave here. Wire bodies are made in `answers`.
 
 mod actors;
+mod backup;
 mod chain;
 mod changes;
 mod connection;
 mod contents;
+#[cfg(test)]
+mod damage;
 mod encoding;
 mod error;
 #[cfg(test)]
 pub(crate) mod example;
 mod facts;
+mod forget;
 mod gaps;
 mod history;
 mod hosts;
+#[cfg(test)]
+mod kill;
 mod memory;
 mod meta;
 mod reader;
@@ -21,15 +27,19 @@ mod search;
 mod sessions;
 mod states;
 mod subjects;
+mod sync;
+mod verify;
 mod writer;
 
 use change::wire::SessionBody;
 use change::{Change, FactValue, Gap, Subject, Timestamp};
 
-pub use self::chain::Verification;
+pub use self::backup::{Backup, back_up};
 pub use self::contents::{content_name, parse_content_name};
 pub use self::error::{Cause, Error};
+pub use self::forget::{Kept, Purge};
 pub use self::reader::Reader;
+pub use self::verify::KnownHead;
 pub use self::writer::Writer;
 
 /// Holds what is written in one transaction.
@@ -82,4 +92,24 @@ pub struct FileIdentity {
     pub ctime_ns: i64,
     /// When the content changed last, in nanoseconds.
     pub mtime_ns: i64,
+}
+
+/// Reads any bytes as what rows hold; the first byte says as which.
+pub(crate) fn fuzz(bytes: &[u8]) {
+    let Some((sort, rest)) = bytes.split_first() else {
+        return;
+    };
+    let text = String::from_utf8_lossy(rest);
+    match sort {
+        0 => {
+            if let Some((size, packed)) = rest.split_first_chunk() {
+                drop(contents::unpack(packed.to_vec(), i64::from_le_bytes(*size)));
+            }
+        }
+        b'1' => states::fuzz(&text),
+        b'2' => drop(actors::parse_argv(&text)),
+        b'3' => drop(contents::parse_name(&text)),
+        b'4' => drop(KnownHead::parse(&text)),
+        _ => drop(changes::parse_notes(Some(&text))),
+    }
 }

@@ -84,11 +84,12 @@ pub enum Op {
     Disable,
     Mount,
     Unmount,
+    Forget,
 }
 
 impl Op {
     /// Every op with the word for it.
-    pub const ALL: [(Self, &'static str); 23] = [
+    pub const ALL: [(Self, &'static str); 24] = [
         (Self::Create, "create"),
         (Self::Modify, "modify"),
         (Self::Delete, "delete"),
@@ -112,6 +113,7 @@ impl Op {
         (Self::Disable, "disable"),
         (Self::Mount, "mount"),
         (Self::Unmount, "unmount"),
+        (Self::Forget, "forget"),
     ];
 
     /// The word for it in JSON, tables and flags.

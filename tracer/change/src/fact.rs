@@ -142,18 +142,21 @@ pub enum ContentState {
     /// So much happened at once that it was not read, for no change to be lost over it; the next
     /// comparison reads it.
     Shed,
+    /// It was kept, and was purged since by `tracer forget`: there is its hash only.
+    Forgotten,
     /// It could not be read, or there is none to read (a directory, a device).
     None,
 }
 
 impl ContentState {
     /// Every state with the word for it.
-    pub const ALL: [(Self, &'static str); 6] = [
+    pub const ALL: [(Self, &'static str); 7] = [
         (Self::Kept, "kept"),
         (Self::Secret, "secret"),
         (Self::TooLarge, "too-large"),
         (Self::MovedOn, "moved-on"),
         (Self::Shed, "shed"),
+        (Self::Forgotten, "forgotten"),
         (Self::None, "none"),
     ];
 

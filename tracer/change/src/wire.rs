@@ -182,6 +182,108 @@ pub enum CheckState {
     Missing,
 }
 
+/// Says whether the store is as it was written.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VerifyBody {
+    /// Whether nothing was found.
+    pub intact: bool,
+    /// How many changes were looked at.
+    pub changes: u64,
+    /// How many contents were looked at.
+    pub contents: u64,
+    /// How many contents were forgotten, of which there is nothing to look at.
+    pub forgotten: u64,
+    /// Where the log ends: `SEQ:HASH`, to be kept elsewhere and passed to a later verification.
+    pub head: String,
+    /// What is not as it was written, in the order of the log.
+    pub findings: Vec<Finding>,
+    /// Whether so much was found that the search was given up.
+    pub gave_up: bool,
+}
+
+/// One thing that is not as it was written.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Finding {
+    /// What sort of damage it is.
+    pub kind: FindingKind,
+    /// The change it was found at.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seq: Option<u64>,
+    /// For a range of changes the last of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to_seq: Option<u64>,
+    /// Which rows it can be, in words.
+    pub detail: String,
+}
+
+/// Says in which way something is not as it was written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FindingKind {
+    /// A change, or something that it refers to, is another one than was written.
+    Altered,
+    /// Changes are missing.
+    Removed,
+    /// A change was put in.
+    Inserted,
+    /// A content is missing, or its bytes are not those of its hash.
+    Content,
+    /// The log ends otherwise than was noted.
+    Head,
+    /// The database file is damaged.
+    File,
+}
+
+impl FindingKind {
+    /// Every kind with the word for it.
+    pub const ALL: [(Self, &'static str); 6] = [
+        (Self::Altered, "altered"),
+        (Self::Removed, "removed"),
+        (Self::Inserted, "inserted"),
+        (Self::Content, "content"),
+        (Self::Head, "head"),
+        (Self::File, "file"),
+    ];
+
+    /// The word for it in JSON and tables.
+    pub fn as_str(self) -> &'static str {
+        Self::ALL
+            .iter()
+            .find(|(kind, _)| *kind == self)
+            .map_or("", |(_, word)| word)
+    }
+}
+
+/// Tells what was purged of a file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ForgetBody {
+    /// Whose content it was.
+    pub subject: Subject,
+    /// The change that records it; none where there was nothing to purge.
+    pub seq: Option<u64>,
+    /// How many contents are gone.
+    pub forgotten: u64,
+    /// How many bytes they had.
+    pub bytes: u64,
+    /// Files that have or had some of the same contents, which are therefore still kept.
+    pub shared_with: Vec<Subject>,
+    /// Whether the file has one of these contents now, so that it still lies on the disk itself.
+    pub is_current: bool,
+}
+
+/// Tells of a copy of the store.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BackupBody {
+    /// The copy.
+    pub file: String,
+    /// Its size in bytes.
+    pub bytes: u64,
+    /// Number of the newest change in it.
+    pub last_seq: u64,
+    /// Where its log ends: `SEQ:HASH`, as `tracer verify --head` takes it.
+    pub head: String,
+}
+
 /// An error, as `application/problem+json` (RFC 9457).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Problem {

@@ -7,7 +7,7 @@ use change::{
 
 use super::ContentAt;
 use crate::diff::{self, Side};
-use crate::store::{self, Error, Reader};
+use crate::store::{self, Error, Kept, Reader};
 
 /// How many changes of one file a difference names at most.
 const LISTED: u32 = 10_000;
@@ -73,11 +73,14 @@ pub(super) fn content_of(reader: &Reader, value: &FactValue) -> Result<ContentAt
         return Ok(ContentAt::NotKept(state.content));
     }
     let hash = state.hash.as_deref().and_then(store::parse_content_name);
-    let kept = hash.map(|hash| reader.content(&hash)).transpose()?;
-    Ok(match kept.flatten() {
-        Some(bytes) => ContentAt::Bytes(bytes),
-        None if state.size == 0 && state.file_type.is_regular() => ContentAt::Bytes(Vec::new()),
-        None => ContentAt::NotKept(ContentState::None),
+    let kept = hash.map_or(Ok(Kept::Nothing), |hash| reader.content(&hash))?;
+    Ok(match kept {
+        Kept::Bytes(bytes) => ContentAt::Bytes(bytes),
+        Kept::Forgotten => ContentAt::NotKept(ContentState::Forgotten),
+        Kept::Nothing if state.size == 0 && state.file_type.is_regular() => {
+            ContentAt::Bytes(Vec::new())
+        }
+        Kept::Nothing => ContentAt::NotKept(ContentState::None),
     })
 }
 
@@ -98,7 +101,8 @@ pub(super) fn watched_since(
 }
 
 /// A change with the diff of what it did to the content.
-pub(super) fn with_diff(reader: &Reader, change: Change) -> Result<ChangeWithDiff, Error> {
+pub(super) fn with_diff(reader: &Reader, mut change: Change) -> Result<ChangeWithDiff, Error> {
+    say_forgotten(reader, std::slice::from_mut(&mut change))?;
     let values = [&change.before, &change.after];
     let [old, new] = values.map(|value| value.as_ref().and_then(FactValue::as_file));
     let is_content = old.map(|state| &state.hash) != new.map(|state| &state.hash);
@@ -109,6 +113,29 @@ pub(super) fn with_diff(reader: &Reader, change: Change) -> Result<ChangeWithDif
         None
     };
     Ok(ChangeWithDiff { change, diff })
+}
+
+/// Says so where the content of a state was purged: the log itself stays as it was written.
+pub(super) fn say_forgotten(reader: &Reader, changes: &mut [Change]) -> Result<(), Error> {
+    if changes.is_empty() || !reader.has_forgotten()? {
+        return Ok(());
+    }
+    let values = changes
+        .iter_mut()
+        .flat_map(|change| [&mut change.before, &mut change.after])
+        .flatten();
+    for value in values {
+        let FactValue::File(state) = value else {
+            continue;
+        };
+        let hash = state.hash.as_deref().and_then(store::parse_content_name);
+        if let Some(hash) = hash.filter(|_| state.content.is_kept())
+            && reader.is_forgotten(&hash)?
+        {
+            state.content = ContentState::Forgotten;
+        }
+    }
+    Ok(())
 }
 
 fn diff_across(reader: &Reader, change: &Change) -> Result<Option<String>, Error> {
@@ -213,6 +240,9 @@ fn why_not(content: &ContentAt) -> &'static str {
         }
         ContentAt::NotKept(ContentState::MovedOn) => {
             "the content had moved on before it could be read"
+        }
+        ContentAt::NotKept(ContentState::Forgotten) => {
+            "the content was forgotten: `tracer forget` has purged it"
         }
         ContentAt::NotKept(_) => "there is no content in the store",
         ContentAt::Unknown => "it is not known what was there then",

@@ -19,8 +19,19 @@ pub(super) struct Peer(Option<Credentials>);
 
 #[derive(Clone, Debug)]
 struct Credentials {
+    pid: Option<u32>,
     uid: u32,
     groups: Vec<u32>,
+}
+
+impl Peer {
+    /// The process at the other end, if it is root's or of the daemon's own user.
+    pub(super) fn root_pid(&self) -> Result<u32, Error> {
+        let own = rustix::process::geteuid().as_raw();
+        let peer = self.0.as_ref();
+        let peer = peer.filter(|peer| peer.uid == 0 || peer.uid == own);
+        peer.and_then(|peer| peer.pid).ok_or(Error::RootOnly)
+    }
 }
 
 impl Connected<IncomingStream<'_, UnixListener>> for Peer {
@@ -29,6 +40,7 @@ impl Connected<IncomingStream<'_, UnixListener>> for Peer {
             let mut groups = peer.pid().map_or(Vec::new(), supplementary_groups);
             groups.push(peer.gid());
             Credentials {
+                pid: peer.pid().and_then(|pid| u32::try_from(pid).ok()),
                 uid: peer.uid(),
                 groups,
             }
@@ -86,6 +98,7 @@ mod tests {
     #[test]
     fn root_the_daemons_user_and_the_group_may_ask() {
         let peer = |uid, groups: &[u32]| Credentials {
+            pid: Some(1),
             uid,
             groups: groups.to_vec(),
         };
@@ -94,6 +107,19 @@ mod tests {
         assert!(may_ask(&peer(1000, &[1000, 77]), 5, Some(77)));
         assert!(!may_ask(&peer(1000, &[1000, 0]), 5, Some(77)));
         assert!(!may_ask(&peer(1000, &[1000, 0]), 5, None));
+    }
+
+    #[test]
+    fn only_root_and_the_daemons_user_may_make_it_forget() {
+        let own = rustix::process::geteuid().as_raw();
+        let root_pid = |uid| {
+            let (pid, groups) = (Some(7), vec![0]);
+            Peer(Some(Credentials { pid, uid, groups })).root_pid()
+        };
+        assert_eq!(root_pid(0).ok(), Some(7));
+        assert_eq!(root_pid(own).ok(), Some(7));
+        assert!(matches!(root_pid(own + 1000), Err(Error::RootOnly)));
+        assert!(Peer(None).root_pid().is_err());
     }
 
     #[test]

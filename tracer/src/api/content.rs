@@ -8,6 +8,7 @@ use change::ContentState;
 use super::params::{Params, Segment};
 use super::{ApiState, Error, blocking};
 use crate::answers::ContentAt;
+use crate::store::Kept;
 
 pub(super) async fn by_hash(
     State(state): State<ApiState>,
@@ -27,9 +28,11 @@ pub(super) async fn by_hash(
     }
     let asked = name.clone();
     let found = blocking(move || state.answers.content(&asked)).await?;
-    found
-        .map(octets)
-        .ok_or_else(|| Error::NotFound(format!("no content `{name}` is kept")))
+    match found {
+        Kept::Bytes(bytes) => Ok(octets(bytes)),
+        Kept::Forgotten => Err(Error::NotKept(format!("`{name}` was forgotten"))),
+        Kept::Nothing => Err(Error::NotFound(format!("no content `{name}` is kept"))),
+    }
 }
 
 pub(super) async fn at(State(state): State<ApiState>, params: Params) -> Result<Response, Error> {
@@ -48,12 +51,13 @@ pub(super) async fn at(State(state): State<ApiState>, params: Params) -> Result<
     }
 }
 
-fn reason(state: ContentState) -> &'static str {
+pub(super) fn reason(state: ContentState) -> &'static str {
     match state {
         ContentState::Secret => "it is a secret",
         ContentState::TooLarge => "it is larger than `content.keep_bytes`",
         ContentState::MovedOn => "the file moved on before it could be read",
         ContentState::Shed => "so much happened at once that it was not read",
+        ContentState::Forgotten => "it was forgotten: `tracer forget` has purged it",
         ContentState::Kept | ContentState::None => "it is no regular file, or could not be read",
     }
 }

@@ -42,7 +42,7 @@ pub enum Error {
     #[error("there is no `{0}`; the API's routes begin with `/v1/`")]
     UnknownRoute(String),
     /// The route exists and does not take this method.
-    #[error("`{1}` does not take {0}; it takes GET and HEAD")]
+    #[error("`{1}` does not take {0}; the header `Allow` says what it takes")]
     MethodNotAllowed(Method, String),
     /// What was asked for is not there.
     #[error("{0}")]
@@ -53,15 +53,29 @@ pub enum Error {
     /// The peer may not ask.
     #[error("user {0} may not use this socket; run as root or join group `tracer`")]
     Forbidden(String),
+    /// The peer may ask, and not do this.
+    #[error("only root may do this; run it with `sudo`")]
+    RootOnly,
     /// The daemon cannot answer yet, or not any more.
     #[error("the daemon cannot answer: {0}")]
     NotReady(String),
     /// The store has no answer.
-    #[error("the store cannot answer; the daemon's log says why")]
+    #[error("{}", about_store(.0))]
     Store(#[from] store::Error),
+    /// The daemon could not do what it was asked to.
+    #[error("{0}")]
+    NotDone(String),
     /// The work on the answer ended early.
     #[error("the answer was cut short; the daemon's log says why")]
     Interrupted(#[from] tokio::task::JoinError),
+}
+
+/// Damage is told whole, as whoever asks has to do something about it.
+fn about_store(error: &store::Error) -> String {
+    if error.is_damage() {
+        return error.to_string();
+    }
+    "the store cannot answer; the daemon's log says why".to_owned()
 }
 
 impl Error {
@@ -88,9 +102,11 @@ impl Error {
             ),
             Self::NotFound(_) => (StatusCode::NOT_FOUND, "not-found", "nothing found"),
             Self::NotKept(_) => (StatusCode::NOT_FOUND, "not-kept", "content not kept"),
-            Self::Forbidden(_) => (StatusCode::FORBIDDEN, "forbidden", "not permitted"),
+            Self::Forbidden(_) | Self::RootOnly => {
+                (StatusCode::FORBIDDEN, "forbidden", "not permitted")
+            }
             Self::NotReady(_) => (StatusCode::SERVICE_UNAVAILABLE, "not-ready", "not ready"),
-            Self::Store(_) | Self::Interrupted(_) => (
+            Self::Store(_) | Self::NotDone(_) | Self::Interrupted(_) => (
                 StatusCode::INTERNAL_SERVER_ERROR,
                 "internal",
                 "internal error",

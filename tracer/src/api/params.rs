@@ -12,6 +12,7 @@ use percent_encoding::percent_decode;
 
 use super::Error;
 use crate::config::glob;
+use crate::store::KnownHead;
 
 /// The parameters behind the `?`, each taken out once by the handler.
 pub(super) struct Params {
@@ -127,6 +128,20 @@ impl Params {
                 .ok_or_else(|| "it must be a file".to_owned())
         })?;
         required("path", "an absolute path", path.or(subject))
+    }
+
+    /// Where the log ended when it was verified before: `head`.
+    pub(super) fn head(&mut self) -> Result<Option<KnownHead>, Error> {
+        self.optional("head", |value| {
+            let head = str::from_utf8(value).ok().and_then(KnownHead::parse);
+            head.ok_or_else(|| "it must be `SEQ:HASH`, as `head` of a verification".to_owned())
+        })
+    }
+
+    /// Whether to include what other files have too: `shared`.
+    pub(super) fn shared(&mut self) -> Result<bool, Error> {
+        let shared = self.word("shared", &[(true, "true"), (false, "false")])?;
+        Ok(shared.unwrap_or_default())
     }
 
     pub(super) fn time(&mut self, name: &'static str) -> Result<Option<Timestamp>, Error> {
@@ -287,7 +302,7 @@ mod tests {
                 .unwrap_err()
                 .to_string()
         };
-        insta::assert_snapshot!(error("op=edit"), @"parameter `op` is `edit`: it must be one of create, modify, delete, rename, link, symlink, mode, owner, xattr, install, upgrade, downgrade, remove, set, load, unload, start, stop, restart, enable, disable, mount, unmount");
+        insta::assert_snapshot!(error("op=edit"), @"parameter `op` is `edit`: it must be one of create, modify, delete, rename, link, symlink, mode, owner, xattr, install, upgrade, downgrade, remove, set, load, unload, start, stop, restart, enable, disable, mount, unmount, forget");
         insta::assert_snapshot!(error("since=yesterday"), @"parameter `since` is `yesterday`: it must be a time like 2026-11-21T14:02:11Z");
         insta::assert_snapshot!(error("session=-1"), @"parameter `session` is `-1`: it must be a number from 0 to 4294967295");
         insta::assert_snapshot!(error("kind=file&kind=file"), @"parameter `kind` is `file`: it must be given once");

@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use change::wire::{
-    BlameBody, ChangeWithDiff, Counters, DiffBody, Page, Problem, RecapBody, SessionBody,
-    StatusBody, WhoBody,
+    BlameBody, ChangeWithDiff, Counters, DiffBody, FindingKind, ForgetBody, Page, Problem,
+    RecapBody, SessionBody, StatusBody, VerifyBody, WhoBody,
 };
 use change::{Change, Gap, GapReason, Op, Subject};
 use serde::de::DeserializeOwned;
@@ -109,6 +109,7 @@ impl Api {
             status: Arc::new(status),
             group: None,
             settle: Arc::new(settle),
+            forget: Arc::new(|_| Err("the fixture forgets nothing".to_owned())),
         };
         let (stop, stopped) = oneshot::channel();
         let shutdown = async { drop(stopped.await) };
@@ -329,6 +330,31 @@ async fn another_method_is_a_problem_that_names_the_allowed_ones() {
         answer.contains("\r\ncontent-type: application/problem+json\r\n"),
         "{answer}"
     );
+}
+
+#[tokio::test]
+async fn a_verification_and_a_purge_are_served() {
+    let api = Api::new(&three());
+    let body: VerifyBody = api.get("/v1/verify").await;
+    assert!(body.intact && body.changes == 3, "{body:?}");
+    let known: VerifyBody = api.get(&format!("/v1/verify?head={}", body.head)).await;
+    assert!(known.intact, "{known:?}");
+    let other = body.head.replace(|c: char| c.is_ascii_alphabetic(), "0");
+    let other: VerifyBody = api.get(&format!("/v1/verify?head={other}")).await;
+    assert_eq!(other.findings[0].kind, FindingKind::Head);
+    assert_eq!(api.refused("/v1/verify?head=3").await.kind, "bad-parameter");
+    assert_eq!(api.refused("/v1/forget?path=/etc/a").await.status, 405);
+    let none = api.send(&Request::post("/v1/forget?path=/etc/none")).await;
+    let none = client::collected(none.unwrap()).await.unwrap();
+    let none: ForgetBody = serde_json::from_slice(&none).unwrap();
+    assert_eq!((none.seq, none.forgotten), (None, 0));
+    let refused = api
+        .send(&Request::post("/v1/forget?path=/etc/a&shared=true"))
+        .await;
+    let client::Error::Refused(problem) = refused.unwrap_err() else {
+        panic!("the fixture forgets nothing");
+    };
+    assert_eq!(problem.status, 500);
 }
 
 #[tokio::test]

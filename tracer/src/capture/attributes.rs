@@ -6,6 +6,7 @@ use std::os::fd::AsFd;
 
 use rustix::io::Errno;
 
+use super::secret;
 use crate::trees::open;
 
 /// Left out: the integrity subsystem rewrites its hashes and signatures by itself.
@@ -13,6 +14,9 @@ const LEFT_OUT: [&str; 2] = ["security.ima", "security.evm"];
 
 /// A value larger than this stands as its hash.
 const LARGEST_SHOWN: usize = 1024;
+
+/// What stands for a value that is a secret.
+const HIDDEN: &str = "***";
 
 /// A list or value cannot be larger: `XATTR_LIST_MAX` and `XATTR_SIZE_MAX` in xattr(7).
 const LARGEST: usize = 65536;
@@ -54,6 +58,9 @@ fn sized(
 fn show(name: &[u8], value: &[u8]) -> String {
     if value.len() > LARGEST_SHOWN {
         return format!("b3:{}", blake3::hash(value).to_hex());
+    }
+    if secret::is_secret_content(value) {
+        return HIDDEN.to_owned();
     }
     // SELinux labels end with a NUL.
     let text = value.strip_suffix(b"\0").unwrap_or(value);

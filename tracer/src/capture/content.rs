@@ -119,7 +119,7 @@ fn keep(config: &CaptureConfig, file: &OwnedFd, size: u64) -> rustix::io::Result
     }
     bytes.truncate(total);
     let is_torn = total as u64 != size;
-    if secret::is_secret_content(&bytes) {
+    if config.secret_contents && secret::is_secret_content(&bytes) {
         let hash = blake3::keyed_hash(&config.host_key, &bytes);
         bytes.zeroize();
         return Ok(Content {

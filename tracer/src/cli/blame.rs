@@ -6,7 +6,7 @@ use change::wire::BlameBody;
 use clap::Args;
 
 use super::{Context, Error, Exit, subject};
-use crate::client::Request;
+use crate::client::{self, Request};
 use crate::output;
 
 /// Show for each line of a file the change that brought it
@@ -21,8 +21,12 @@ impl BlameArgs {
         let Self { path } = self;
         let file = subject::file(&path)?;
         let request = Request::new("/v1/blame").bytes("path", file.key.as_bytes());
-        let Some(body) = context.client()?.find::<BlameBody>(&request)? else {
-            return context.nothing(&format!("no content of {file} is kept"));
+        let body = match context.client()?.get::<BlameBody>(&request) {
+            Ok(body) => body,
+            Err(client::Error::Refused(problem)) if problem.kind == "not-found" => {
+                return context.nothing(&problem.detail);
+            }
+            Err(error) => return Err(error.into()),
         };
         context.output.answer(&body, output::blame)?;
         Ok(Exit::Found)

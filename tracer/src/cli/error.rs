@@ -3,7 +3,7 @@
 use std::io;
 use std::process::ExitCode;
 
-use crate::{client, config};
+use crate::{client, config, store};
 
 /// Says how a command ended. The numbers are part of the contract.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,6 +38,9 @@ pub enum Error {
     /// There is no configuration to work with.
     #[error(transparent)]
     Config(#[from] config::Error),
+    /// The store cannot be read or copied.
+    #[error(transparent)]
+    Store(#[from] store::Error),
     /// The answer cannot be printed.
     #[error("print the answer: {0}")]
     Print(#[from] io::Error),
@@ -64,7 +67,11 @@ impl Error {
                 Exit::Unreachable
             }
             Self::Client(client::Error::Refused(problem)) if problem.status == 400 => Exit::Usage,
-            Self::Client(_) | Self::Config(_) | Self::Print(_) | Self::Daemon(_) => Exit::Failed,
+            Self::Client(_)
+            | Self::Config(_)
+            | Self::Store(_)
+            | Self::Print(_)
+            | Self::Daemon(_) => Exit::Failed,
         }
     }
 }

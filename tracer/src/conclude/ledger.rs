@@ -165,7 +165,8 @@ impl Ledger {
         self.batch.gaps.push(gap);
     }
 
-    fn change(&self, draft: Draft) -> Change {
+    /// A change that has its place in the log yet to get.
+    pub(super) fn change(&self, draft: Draft) -> Change {
         let Draft {
             time,
             path,

@@ -41,7 +41,7 @@ const KEYS: [(&str, &str); 11] = [
     ),
     (
         "secrets.content",
-        "Never keep a file that holds a private key, wherever it lies",
+        "Never keep a file with a private key, a password's hash or a known token, wherever it lies",
     ),
 ];
 

@@ -12,8 +12,9 @@ use tokio::sync::broadcast;
 use super::clocks::Clocks;
 use super::kernel::Settler;
 use super::memory;
+use super::room::Room;
 use super::shared::{Shared, add};
-use super::upkeep::{Comparing, Losses, TIDY_NS};
+use super::upkeep::{Comparing, Losses};
 use super::{Input, Records, now};
 use crate::assemble::{Assembled, Assembler};
 use crate::capture::Capture;
@@ -23,7 +24,7 @@ use crate::enrich::Enrich;
 use crate::fanotify::Signal;
 use crate::observed::{Event, Observation, Who};
 use crate::probes::Probes;
-use crate::store::{Batch, Writer};
+use crate::store::Writer;
 use crate::trees::Trees;
 
 /// How often finished changes are looked for while some are in the making.
@@ -56,6 +57,10 @@ pub(super) struct Pipeline {
     /// When the last transaction began.
     pub(super) committed: Timestamp,
     pub(super) losses: Losses,
+    /// Whether the store takes what is written.
+    pub(super) room: Room,
+    /// When what was written was last brought to the disk.
+    pub(super) synced: Timestamp,
     /// When the memory of the changes until now is given back; none after no changes.
     pub(super) tidy_at: Option<Timestamp>,
     pub(super) changes: Option<broadcast::Sender<Arc<Change>>>,
@@ -90,6 +95,9 @@ impl Pipeline {
         let left = self.assembler.take_all();
         self.conclude_all(left)?;
         self.commit(Some(now()))?;
+        if self.room.is_lacking() {
+            anyhow::bail!("what was in hand at the end could not be written");
+        }
         self.writer.checkpoint().context("close the store")
     }
 
@@ -132,9 +140,21 @@ impl Pipeline {
                 let settled = self.assembler.take_all_settled(asker.about.as_ref());
                 self.conclude_all(settled)?;
                 self.commit(None)?;
+                if self.room.is_lacking() {
+                    // Not answered: what is told may not be all.
+                    return Ok(());
+                }
+                self.sync()?;
                 if asker.answer.send(()).is_err() {
                     tracing::debug!("whoever asked does not wait any more");
                 }
+                Ok(())
+            }
+            Input::Forget(forgetting, answer) => {
+                let done = self
+                    .forget(*forgetting)
+                    .map_err(|error| format!("{error:#}"));
+                drop(answer.send(done));
                 Ok(())
             }
             Input::Stop => Ok(()),
@@ -247,31 +267,6 @@ impl Pipeline {
             self.commit_if_much()?;
         }
         self.watch_new_directories();
-        Ok(())
-    }
-
-    pub(super) fn commit(&mut self, heartbeat: Option<Timestamp>) -> anyhow::Result<()> {
-        let mut batch: Batch = self.conclude.take_batch();
-        batch.sessions = self.enrich.take_session_updates();
-        batch.heartbeat = heartbeat.or_else(|| (!batch.changes.is_empty()).then(now));
-        if let Some(time) = batch.heartbeat {
-            self.heartbeat = time;
-        }
-        self.committed = now();
-        let stored = self
-            .writer
-            .commit(batch)
-            .context("write changes to the store")?;
-        add(&self.shared.changes, stored.len());
-        if !stored.is_empty() && self.tidy_at.is_none() {
-            self.tidy_at = Some(now().plus_nanos(TIDY_NS));
-        }
-        for change in stored {
-            if let Some(changes) = &self.changes {
-                // Nobody follows: nobody is told.
-                drop(changes.send(Arc::new(change)));
-            }
-        }
         Ok(())
     }
 }

@@ -27,6 +27,13 @@ pub(super) struct Shared {
 }
 
 impl Shared {
+    /// Sets or takes away one of the checks.
+    pub(super) fn set_check(&self, name: &str, check: Option<CheckBody>) {
+        let mut checks = self.checks.lock().unwrap_or_else(PoisonError::into_inner);
+        checks.retain(|known| known.name != name);
+        checks.extend(check);
+    }
+
     /// What `/v1/status` shows.
     pub(super) fn status(&self) -> StatusBody {
         let answers = Answers::new(self.store_path.clone());
@@ -39,6 +46,7 @@ impl Shared {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .clone();
+        let is_written = !checks.iter().any(|check| check.name == super::room::CHECK);
         StatusBody {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             host: self.host.id.clone(),
@@ -47,7 +55,12 @@ impl Shared {
             started: self.started,
             mode: self.mode.to_owned(),
             last_seq: answers.last_seq().unwrap_or(0),
-            complete_since: answers.complete_since().ok().flatten(),
+            // A gap that cannot be written yet is open all the same.
+            complete_since: if is_written {
+                answers.complete_since().ok().flatten()
+            } else {
+                None
+            },
             counters: Counters {
                 records: self.records.load(Ordering::Relaxed),
                 file_records: self.file_records.load(Ordering::Relaxed),

@@ -15,6 +15,7 @@ use change::{Gap, GapReason, Timestamp};
 use super::clocks::Clocks;
 use super::kernel::Source;
 use super::pipeline::{Pipeline, set_checks};
+use super::room::Room;
 use super::upkeep::{Comparing, Losses, first_comparison, watch_roots};
 use super::{Shared, is_worse_than_ok, now};
 use crate::assemble::Assembler;
@@ -110,6 +111,8 @@ pub(super) fn start(config: &Config) -> anyhow::Result<Started> {
         clocks: Clocks::read(),
         committed: attached,
         losses: Losses::none_until(attached),
+        room: Room::default(),
+        synced: attached,
         tidy_at: None,
         changes: None,
         inputs: None,
@@ -294,6 +297,7 @@ fn capture(config: &Config, writer: &mut Writer) -> anyhow::Result<Capture> {
         keep_bytes: config.content.keep_bytes,
         hash_bytes: config.content.hash_bytes,
         secret_globs: config.secrets.paths.clone(),
+        secret_contents: config.secrets.content,
         host_key,
     };
     Capture::new(config).context("read the globs of secrets")

@@ -11,6 +11,7 @@ use super::clocks::Clocks;
 use super::kernel::Settler;
 use super::pipeline::Pipeline;
 use super::reconciling::Comparison;
+use super::writing::SYNC_NS;
 use super::{Input, memory, now};
 use crate::probes::{Extent, Probes, RootInode};
 use crate::reconcile::{Began, Difference};
@@ -184,6 +185,9 @@ impl Pipeline {
         if now.as_nanos() - self.losses.asked.as_nanos() >= LOSS_CHECK_NS {
             self.check_losses(now);
         }
+        if now.as_nanos() - self.synced.as_nanos() >= SYNC_NS {
+            self.sync()?;
+        }
         if now.as_nanos() - self.heartbeat.as_nanos() >= HEARTBEAT_NS {
             self.commit(Some(now))?;
         }
@@ -215,6 +219,7 @@ impl Pipeline {
             self.conclude_all(all)?;
             self.horizon = now;
             self.losses.asked = now;
+            self.synced = now;
             self.comparing.next = self.comparing.next.plus_nanos(step);
             self.tidy_at = self.tidy_at.map(|_| now);
             self.commit(Some(now))?;
@@ -248,7 +253,7 @@ impl Pipeline {
     }
 
     /// Notes that the record is not complete from then until now, and looks for what is missing.
-    fn note_gap(&mut self, reason: GapReason, from: Timestamp, detail: &str) {
+    pub(super) fn note_gap(&mut self, reason: GapReason, from: Timestamp, detail: &str) {
         tracing::warn!("{detail}");
         let gap = Gap {
             id: 0,

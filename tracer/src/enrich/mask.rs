@@ -236,6 +236,14 @@ mod tests {
             &["ansible", "--extra-vars", "db_password=*** port=1"],
         ),
         (
+            &["env", "AWS_ACCESS_KEY_ID=AKIA0123456789ABCDEF", "aws"],
+            &["env", "AWS_ACCESS_KEY_ID=***", "aws"],
+        ),
+        (
+            &["x", "--id", "AKIA0123456789ABCDEF"],
+            &["x", "--id", "***"],
+        ),
+        (
             &["x", "ghp_0123456789abcdef0123456789abcdef"],
             &["x", "***"],
         ),

@@ -177,6 +177,9 @@ fn why_no_diff(change: &Change) -> Option<String> {
     if has(ContentState::Shed) {
         return Some("so much happened at once that its content was not read".to_owned());
     }
+    if has(ContentState::Forgotten) {
+        return Some("the content was forgotten: `tracer forget` has purged it".to_owned());
+    }
     if has(ContentState::None) {
         return Some("its content could not be read".to_owned());
     }

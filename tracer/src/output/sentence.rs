@@ -133,6 +133,7 @@ fn past(op: Op) -> &'static str {
         Op::Disable => "disabled",
         Op::Mount => "mounted",
         Op::Unmount => "unmounted",
+        Op::Forget => "made tracer forget the content of",
         Op::Modify | Op::Rename | Op::Symlink | Op::Mode | Op::Owner | Op::Xattr | Op::Set => {
             "changed"
         }

@@ -226,6 +226,6 @@ fn argv_json(argv: &[String]) -> String {
     serde_json::to_string(argv).unwrap_or_default()
 }
 
-fn parse_argv(json: &str) -> Result<Vec<String>, String> {
+pub(super) fn parse_argv(json: &str) -> Result<Vec<String>, String> {
     serde_json::from_str(json).map_err(|error| format!("`argv` is not as written: {error}"))
 }

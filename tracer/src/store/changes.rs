@@ -283,7 +283,7 @@ fn notes_text(notes: &[Note]) -> Option<String> {
     (!notes.is_empty()).then(|| words.collect::<Vec<_>>().join(" "))
 }
 
-fn parse_notes(words: Option<&str>) -> Result<Vec<Note>, String> {
+pub(super) fn parse_notes(words: Option<&str>) -> Result<Vec<Note>, String> {
     let words = words.unwrap_or_default().split_ascii_whitespace();
     words
         .map(|word| Note::from_word(word).ok_or_else(|| format!("`{word}` is no note")))

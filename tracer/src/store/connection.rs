@@ -1,10 +1,12 @@
 //! Opens the database file: its mode, its pragmas and the migrations. What is in it lives elsewhere.
 
 use std::fs;
+use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::Path;
 use std::time::Duration;
 
+use percent_encoding::{NON_ALPHANUMERIC, percent_encode};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 
@@ -14,22 +16,28 @@ use super::error::{Cause, Doing as _};
 /// The schema's steps. A word new to the model (a kind, an op, …) comes with a step too, if only an
 /// empty one, so that an older program refuses the database instead of meeting a word it does not
 /// know.
-const MIGRATIONS: [&str; 1] = [include_str!("migrations/0001_changes.sql")];
+const MIGRATIONS: [&str; 2] = [
+    include_str!("migrations/0001_changes.sql"),
+    include_str!("migrations/0002_forgotten.sql"),
+];
 
 /// Marks a database as a store: `trcr`.
 const APPLICATION_ID: i64 = 0x7472_6372;
 
 /// Private to its owner: a store tells what is in files that others may not read.
-const MODE: u32 = 0o600;
+pub(super) const MODE: u32 = 0o600;
 
 // References are declared, and the tests check them after each use of a store. Enforcing them at
 // run time would cost a sixth of each change, only to find what the one writer wrote just before.
+// `FAST` clears what leaves a page that is written anyway: `forget` counts on it that no copy of a
+// content lies in a page where it was before its table grew.
 const WRITER_PRAGMAS: &str = "
     PRAGMA journal_mode = WAL;
     PRAGMA synchronous = NORMAL;
     PRAGMA foreign_keys = OFF;
     PRAGMA journal_size_limit = 67108864;
     PRAGMA trusted_schema = OFF;
+    PRAGMA secure_delete = FAST;
 ";
 // Several readers live as long as the daemon; what they read again, the system has in its cache.
 const READER_PRAGMAS: &str = "
@@ -83,8 +91,36 @@ pub(super) fn open_to_read(path: &Path) -> Result<Connection, Error> {
     Ok(connection)
 }
 
+/// Opens a database that may be a copy. Without a write-ahead log nobody has it open to write, and it
+/// can be read as it lies there.
+pub(super) fn open_copy(path: &Path) -> Result<Connection, Error> {
+    let mut log = path.as_os_str().to_owned();
+    log.push("-wal");
+    if Path::new(&log).exists() {
+        return open_to_read(path);
+    }
+    let name = percent_encode(path.as_os_str().as_bytes(), NON_ALPHANUMERIC);
+    let uri = format!("file:{name}?immutable=1");
+    let access = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
+    let connection = open_as(Path::new(&uri), path, access)?;
+    check(&connection, path)?;
+    Ok(connection)
+}
+
+/// Opens the database to copy it: nothing is written but the copy.
+pub(super) fn open_to_copy(path: &Path) -> Result<Connection, Error> {
+    let connection = open(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+    check(&connection, path)?;
+    Ok(connection)
+}
+
 fn open(path: &Path, access: OpenFlags) -> Result<Connection, Error> {
-    let connection = Connection::open_with_flags(path, access | OpenFlags::SQLITE_OPEN_NO_MUTEX)
+    open_as(path, path, access)
+}
+
+/// Opens the file at a path by the name that SQLite is to know it by.
+fn open_as(name: &Path, path: &Path, access: OpenFlags) -> Result<Connection, Error> {
+    let connection = Connection::open_with_flags(name, access | OpenFlags::SQLITE_OPEN_NO_MUTEX)
         .map_err(|error| match fs::File::open(path) {
             Err(source) => Error::Open {
                 path: path.to_owned(),

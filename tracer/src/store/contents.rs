@@ -1,23 +1,33 @@
 //! Contents of files: their names, and the table that keeps each of them once, packed.
 
-use std::io;
+use std::io::{self, Read as _};
 
 use rusqlite::{CachedStatement, Connection, OptionalExtension as _};
-use zstd::bulk::{Compressor, Decompressor};
+use zstd::bulk::Compressor;
+use zstd::stream::read::Decoder;
 
 use super::error::Doing as _;
-use super::{Content, Error};
+use super::{Content, Error, Kept};
 
 const INSERT: &str = "INSERT INTO contents (hash, size, bytes) VALUES (?1, ?2, ?3)";
 const EXISTS: &str =
     "SELECT 1 FROM contents WHERE substr(hash, 1, 8) = substr(?1, 1, 8) AND hash = ?1";
 const SELECT: &str =
-    "SELECT size, bytes FROM contents WHERE substr(hash, 1, 8) = substr(?1, 1, 8) AND hash = ?1";
+    "SELECT size, bytes, EXISTS (SELECT 1 FROM forgotten WHERE content = id) FROM contents
+    WHERE substr(hash, 1, 8) = substr(?1, 1, 8) AND hash = ?1";
+
+const IS_FORGOTTEN: &str = "
+    SELECT 1 FROM contents c JOIN forgotten f ON f.content = c.id
+    WHERE substr(c.hash, 1, 8) = substr(?1, 1, 8) AND c.hash = ?1";
+const HAS_FORGOTTEN: &str = "SELECT 1 FROM forgotten";
 
 /// Fast, and on configuration files nearly as small as the levels above.
 const LEVEL: i32 = 1;
 /// What is smaller rarely gets smaller still.
 const WORTH_PACKING_BYTES: usize = 128;
+
+/// No content is larger: what says so was altered, and would only fill the memory.
+const LARGEST_BYTES: u64 = 1 << 32;
 
 const PLAIN: &str = "b3:";
 const KEYED: &str = "k3:";
@@ -121,29 +131,61 @@ impl<'c> ContentWriter<'c> {
     }
 }
 
-/// Reads the bytes with that hash.
-pub(super) fn read(connection: &Connection, hash: &[u8; 32]) -> Result<Option<Vec<u8>>, Error> {
+/// Reads what is kept of the content with that hash.
+pub(super) fn read(connection: &Connection, hash: &[u8; 32]) -> Result<Kept, Error> {
     let mut select = connection.prepare_cached(SELECT).doing("read a content")?;
     let row = select
         .query_row([hash.as_slice()], |row| {
-            Ok((row.get::<_, i64>(0)?, row.get::<_, Vec<u8>>(1)?))
+            Ok((row.get(0)?, row.get(1)?, row.get(2)?))
         })
         .optional()
         .doing("read a content")?;
-    let Some((size, stored)) = row else {
-        return Ok(None);
+    let (size, stored) = match row {
+        None => return Ok(Kept::Nothing),
+        Some((_, _, true)) => return Ok(Kept::Forgotten),
+        Some((size, stored, false)) => (size, stored),
     };
-    let size = usize::try_from(size).unwrap_or_default();
-    if stored.len() == size {
-        return Ok(Some(stored));
-    }
-    Decompressor::new()
-        .and_then(|mut unpacker| unpacker.decompress(&stored, size))
-        .map(Some)
+    unpack(stored, size)
+        .map(Kept::Bytes)
         .map_err(|source| Error::Content {
             name: content_name(hash),
             source,
         })
+}
+
+/// Whether the content with that hash was purged.
+pub(super) fn is_forgotten(connection: &Connection, hash: &[u8; 32]) -> Result<bool, Error> {
+    let doing = "read a forgotten content";
+    let mut select = connection.prepare_cached(IS_FORGOTTEN).doing(doing)?;
+    select.exists([hash.as_slice()]).doing(doing)
+}
+
+/// Whether any content was purged.
+pub(super) fn has_forgotten(connection: &Connection) -> Result<bool, Error> {
+    let doing = "read forgotten contents";
+    let mut select = connection.prepare_cached(HAS_FORGOTTEN).doing(doing)?;
+    select.exists([]).doing(doing)
+}
+
+/// The bytes of a content as it is stored. Takes no more memory than there are bytes, whatever the
+/// size says.
+pub(super) fn unpack(stored: Vec<u8>, size: i64) -> io::Result<Vec<u8>> {
+    let size = u64::try_from(size).map_err(io::Error::other)?;
+    if size > LARGEST_BYTES {
+        return Err(io::Error::other("it is larger than any content is"));
+    }
+    if stored.len() as u64 == size {
+        return Ok(stored);
+    }
+    let mut bytes = Vec::new();
+    Decoder::new(stored.as_slice())?
+        .take(size.saturating_add(1))
+        .read_to_end(&mut bytes)?;
+    if bytes.len() as u64 == size {
+        Ok(bytes)
+    } else {
+        Err(io::Error::other("it has not the size that is noted"))
+    }
 }
 
 #[cfg(test)]
@@ -182,11 +224,11 @@ mod tests {
         let reader = Reader::open(&path).unwrap();
         for content in &contents {
             assert_eq!(
-                reader.content(&content.hash).unwrap().as_ref(),
-                Some(&content.bytes)
+                reader.content(&content.hash).unwrap(),
+                Kept::Bytes(content.bytes.clone())
             );
         }
-        assert_eq!(reader.content(&[7; 32]).unwrap(), None);
+        assert_eq!(reader.content(&[7; 32]).unwrap(), Kept::Nothing);
         let count: i64 = Connection::open(&path)
             .unwrap()
             .query_row("SELECT count(*) FROM contents", [], |row| row.get(0))
@@ -210,8 +252,9 @@ mod tests {
         };
         Writer::open(&path).unwrap().commit(batch).unwrap();
         let reader = Reader::open(&path).unwrap();
-        assert_eq!(reader.content(&[9; 32]).unwrap().unwrap(), b"one");
-        assert_eq!(reader.content(&other).unwrap().unwrap(), b"two");
+        let bytes = |hash| reader.content(hash).unwrap().into_bytes().unwrap();
+        assert_eq!(bytes(&[9; 32]), b"one");
+        assert_eq!(bytes(&other), b"two");
     }
 
     #[test]

@@ -1,9 +1,9 @@
 //! What can go wrong with the store, and how `SQLite` errors become that.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::{fmt, io};
 
-use rusqlite::ErrorCode;
+use rusqlite::{ErrorCode, ffi};
 
 /// Says why the store could not do something.
 #[derive(Debug, thiserror::Error)]
@@ -51,6 +51,44 @@ pub enum Error {
         /// The store's file.
         path: PathBuf,
     },
+    /// The file is damaged in a place that was read or written just now.
+    #[error(
+        "{doing} in `{path}`: {cause}; stop the daemon, move the file and its `-wal` away to keep \
+         them, and start on a copy of `tracer backup` or on a new store; `tracer verify FILE` says \
+         what can still be read",
+        path = path.display()
+    )]
+    Corrupt {
+        /// The store's file.
+        path: PathBuf,
+        /// What was being done.
+        doing: &'static str,
+        /// What is wrong with it.
+        cause: Cause,
+    },
+    /// What was written may not be on the disk.
+    #[error("bring `{path}` to the disk: {source}", path = path.display())]
+    Sync {
+        /// The store's file.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// Somebody reads on and on.
+    #[error(
+        "empty the store's log: somebody has been reading the store for long; the content is \
+         forgotten, but its bytes are in the file `tracer.db-wal` until the daemon ends or \
+         something is forgotten again"
+    )]
+    Busy,
+    /// A copy cannot be written.
+    #[error("write the copy `{path}`: {source}", path = path.display())]
+    Write {
+        /// The copy.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
     /// The database refused an operation.
     #[error("{doing}: {cause}")]
     Database {
@@ -82,6 +120,35 @@ pub enum Error {
     },
 }
 
+impl Error {
+    /// Whether the file is damaged.
+    pub fn is_damage(&self) -> bool {
+        match self {
+            Self::Damaged { .. } | Self::Corrupt { .. } => true,
+            Self::Database { cause, .. } => cause.is_damage(),
+            _ => false,
+        }
+    }
+
+    /// Whether nothing can be written at the moment, and may be again: the disk is full, or was
+    /// mounted read-only.
+    pub fn is_no_room(&self) -> bool {
+        matches!(self, Self::Database { cause, .. } if cause.is_no_room())
+    }
+
+    /// The same, naming the file where that is damaged.
+    pub(crate) fn in_store(self, path: &Path) -> Self {
+        match self {
+            Self::Database { doing, cause } if cause.is_damage() => Self::Corrupt {
+                path: path.to_owned(),
+                doing,
+                cause,
+            },
+            error => error,
+        }
+    }
+}
+
 /// Holds an error of the database without showing whose it is.
 #[derive(Debug)]
 pub struct Cause(rusqlite::Error);
@@ -91,7 +158,6 @@ impl fmt::Display for Cause {
         self.0.fmt(f)?;
         match self.0.sqlite_error_code() {
             Some(ErrorCode::DiskFull) => f.write_str("; free some space"),
-            Some(ErrorCode::DatabaseCorrupt) => f.write_str("; restore it from a backup"),
             _ => Ok(()),
         }
     }
@@ -106,6 +172,29 @@ impl From<rusqlite::Error> for Cause {
 }
 
 impl Cause {
+    fn is_no_room(&self) -> bool {
+        // A write that fails in any other way is told like this too: the system's own error is
+        // not passed on, and trying again tells whether it lasts.
+        let is_write = |code| {
+            matches!(
+                code,
+                ffi::SQLITE_IOERR_WRITE
+                    | ffi::SQLITE_IOERR_TRUNCATE
+                    | ffi::SQLITE_IOERR_SHMSIZE
+                    | ffi::SQLITE_IOERR_SHMOPEN
+                    | ffi::SQLITE_IOERR_DELETE
+            )
+        };
+        match self.0.sqlite_error() {
+            Some(ffi::Error {
+                code: ErrorCode::DiskFull | ErrorCode::ReadOnly,
+                ..
+            }) => true,
+            Some(error) => is_write(error.extended_code),
+            None => false,
+        }
+    }
+
     /// Whether the file is no database, or a damaged one.
     pub(super) fn is_damage(&self) -> bool {
         matches!(

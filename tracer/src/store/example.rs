@@ -17,6 +17,7 @@ use super::{Batch, Content, Fact, Reader, Writer, content_name};
 pub(crate) struct Example {
     dir: TempDir,
     writer: Option<Writer>,
+    is_tampered: bool,
 }
 
 impl Example {
@@ -26,6 +27,7 @@ impl Example {
         Self {
             dir,
             writer: Some(writer),
+            is_tampered: false,
         }
     }
 
@@ -39,6 +41,14 @@ impl Example {
 
     pub(crate) fn connection(&self) -> Connection {
         Connection::open(self.path()).unwrap()
+    }
+
+    /// Alters rows behind the writer's back.
+    pub(crate) fn tamper(&mut self, sql: &str) {
+        self.is_tampered = true;
+        let connection = self.connection();
+        let unchecked = format!("PRAGMA foreign_keys = OFF; {sql}");
+        connection.execute_batch(&unchecked).unwrap();
     }
 
     pub(crate) fn reopen(&mut self) {
@@ -78,7 +88,7 @@ impl Example {
 impl Drop for Example {
     fn drop(&mut self) {
         drop(self.writer.take());
-        if !std::thread::panicking() {
+        if !std::thread::panicking() && !self.is_tampered {
             let connection = self.connection();
             let mut check = connection.prepare("PRAGMA foreign_key_check").unwrap();
             assert!(!check.exists([]).unwrap(), "a reference leads nowhere");

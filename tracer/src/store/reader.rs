@@ -2,14 +2,14 @@
 
 use std::path::Path;
 
-use change::wire::SessionBody;
+use change::wire::{SessionBody, VerifyBody};
 use change::{Change, ChangeQuery, Gap, GapReason, Subject, Timestamp};
 use rusqlite::Connection;
 
 use super::changes::{Condition, Next, Order};
 use super::{
-    Error, Fact, Verification, chain, changes, connection, contents, facts, gaps, history, meta,
-    search, sessions, subjects,
+    Error, Fact, Kept, KnownHead, Purge, changes, connection, contents, facts, forget, gaps,
+    history, meta, search, sessions, subjects, verify,
 };
 
 /// Reads from the store.
@@ -21,6 +21,13 @@ impl Reader {
     /// Opens the store in a file, which a writer has made.
     pub fn open(path: &Path) -> Result<Self, Error> {
         let connection = connection::open_to_read(path)?;
+        Ok(Self { connection })
+    }
+
+    /// Opens a store that may be a copy, on whatever disk: where nothing is in use beside it, nothing
+    /// is written beside it either.
+    pub fn open_copy(path: &Path) -> Result<Self, Error> {
+        let connection = connection::open_copy(path)?;
         Ok(Self { connection })
     }
 
@@ -148,9 +155,19 @@ impl Reader {
         subjects::since_below(&self.connection, folder)
     }
 
-    /// The bytes with that hash.
-    pub fn content(&self, hash: &[u8; 32]) -> Result<Option<Vec<u8>>, Error> {
+    /// What is kept of the content with that hash.
+    pub fn content(&self, hash: &[u8; 32]) -> Result<Kept, Error> {
         contents::read(&self.connection, hash)
+    }
+
+    /// Whether the content with that hash was purged.
+    pub fn is_forgotten(&self, hash: &[u8; 32]) -> Result<bool, Error> {
+        contents::is_forgotten(&self.connection, hash)
+    }
+
+    /// Whether any content was purged.
+    pub fn has_forgotten(&self) -> Result<bool, Error> {
+        contents::has_forgotten(&self.connection)
     }
 
     /// The newest sessions, newest first, with how many changes each made.
@@ -175,9 +192,20 @@ impl Reader {
         })
     }
 
-    /// Computes the hash chain anew and says whether the log is as it was written.
-    pub fn verify(&self) -> Result<Verification, Error> {
-        chain::verify(&self.connection)
+    /// Computes the hash chain anew and says what is not as it was written; also whether the log
+    /// still has a head that was told before.
+    pub fn verify(&self, known: Option<KnownHead>) -> Result<VerifyBody, Error> {
+        verify::verify(&self.connection, known)
+    }
+
+    /// Where the log ends.
+    pub fn head(&self) -> Result<KnownHead, Error> {
+        verify::head(&self.connection)
+    }
+
+    /// What there is to purge of a file.
+    pub fn purge(&self, subject: &Subject, with_shared: bool) -> Result<Purge, Error> {
+        forget::plan(&self.connection, subject, with_shared)
     }
 }
 

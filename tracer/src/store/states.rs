@@ -219,6 +219,19 @@ pub(super) fn read(connection: &Connection, id: i64) -> Result<FactValue, Error>
     row.into_value().map_err(|what| row_error(id, what))
 }
 
+/// Reads any text as the part of a state that is rare.
+pub(super) fn fuzz(extra: &str) {
+    let row = StateRow {
+        mode: Some(u32::MAX),
+        extra: Some(extra.to_owned()),
+        ..StateRow::default()
+    };
+    if let Ok(value) = row.into_value() {
+        // Whatever was understood can be written again.
+        drop(StateRow::from(&value));
+    }
+}
+
 fn row_error(row: i64, what: String) -> Error {
     Error::Row {
         table: "states",

@@ -29,6 +29,11 @@ const TESTS_FOLDER: &str = "usr/lib/tracer-tests";
 /// unpack it than qemu takes to hand it over.
 const PACK: &str = r#"cd "$1"; find . | cpio --quiet --create --format=newc --owner=0:0 > "$2""#;
 
+/// Makes the disk `$1` that a test mounts and takes the power from, packed.
+const MAKE_DISK: &str = r#"
+mke2fs -q -t ext4 -E lazy_itable_init=0,lazy_journal_init=0 "$1" 24M && gzip "$1"
+"#;
+
 /// Builds the initrd in the folder of a run.
 pub(super) fn assemble(
     guest: Guest,
@@ -120,6 +125,12 @@ fn add_tests(
         ))?;
     }
     write_program(&tests.join("run"), RUN_TESTS)?;
+    if guest == Guest::Tiny {
+        quiet(&mut shell(
+            MAKE_DISK,
+            &[&tests.join("disk.img").to_string_lossy()],
+        ))?;
+    }
     let arguments: Vec<String> = test_arguments
         .iter()
         .map(|argument| quoted(argument))

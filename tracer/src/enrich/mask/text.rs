@@ -1,6 +1,7 @@
 //! Secrets that a text names itself: `NAME=value`, `"name": "value"`, headers, URLs, known tokens.
 
 use super::{HIDDEN, names};
+use crate::secret;
 
 /// How tokens of widespread services begin, which need no name before them.
 const TOKEN_STARTS: [&str; 12] = [
@@ -61,7 +62,8 @@ pub(super) fn mask_text(text: &str) -> String {
 }
 
 fn is_token(word: &str) -> bool {
-    word.len() >= TOKEN_MIN_BYTES && TOKEN_STARTS.iter().any(|start| word.starts_with(start))
+    let is_known = || TOKEN_STARTS.iter().any(|start| word.starts_with(start));
+    word.len() >= TOKEN_MIN_BYTES && (is_known() || secret::is_in(word.as_bytes()))
 }
 
 fn is_name_byte(byte: u8) -> bool {

@@ -1,0 +1,89 @@
+//! What to do while the store takes nothing, as its disk is full or was mounted read-only: say so, go on
+//! watching, and once there is room again make it a gap and compare.
+
+use change::wire::{CheckBody, CheckState, SessionBody};
+use change::{Gap, GapReason, Timestamp};
+
+use super::now;
+use super::pipeline::Pipeline;
+use super::shared::Shared;
+use crate::store::{self, Batch};
+
+/// The name of the check in `tracer doctor`.
+pub(super) const CHECK: &str = "store";
+
+/// Knows since when the store takes nothing, and what is not to be dropped with a batch.
+#[derive(Default)]
+pub(super) struct Room {
+    lacking: Option<Lack>,
+    /// What is small and would not come again, of the batch that was written last.
+    gaps: Vec<Gap>,
+    sessions: Vec<SessionBody>,
+    /// When the oldest change in that batch happened.
+    oldest: Option<Timestamp>,
+}
+
+struct Lack {
+    since: Timestamp,
+    why: String,
+}
+
+impl Room {
+    /// Whether the store takes nothing at the moment.
+    pub(super) fn is_lacking(&self) -> bool {
+        self.lacking.is_some()
+    }
+
+    /// Puts into a batch what an earlier one could not bring to the store, and remembers what this
+    /// one has.
+    pub(super) fn hold(&mut self, batch: &mut Batch) {
+        batch.gaps.splice(0..0, self.gaps.drain(..));
+        batch.sessions.splice(0..0, self.sessions.drain(..));
+        self.gaps.clone_from(&batch.gaps);
+        self.sessions.clone_from(&batch.sessions);
+        let times = batch.changes.iter().map(|change| change.time);
+        self.oldest = times.min();
+    }
+}
+
+impl Pipeline {
+    /// A batch could not be written: its changes are lost, and the gap begins with the first of them.
+    pub(super) fn lacks_room(&mut self, error: &store::Error) {
+        let room = &mut self.room;
+        let since = room.oldest.take().unwrap_or_else(now);
+        if let Some(lack) = &mut room.lacking {
+            lack.since = lack.since.min(since);
+            return;
+        }
+        let why = error.to_string();
+        tracing::error!("{why}; until there is room, changes are only found by comparing later");
+        let detail = format!("{why}; what changes until there is room is found late");
+        set_check(&self.shared, Some(detail));
+        room.lacking = Some(Lack { since, why });
+    }
+
+    /// A batch was written. If it is the first one again, what lies behind is a gap.
+    pub(super) fn has_room(&mut self) -> anyhow::Result<()> {
+        self.room.gaps.clear();
+        self.room.sessions.clear();
+        let Some(Lack { since, why }) = self.room.lacking.take() else {
+            return Ok(());
+        };
+        tracing::info!("the store can be written again");
+        set_check(&self.shared, None);
+        let detail = format!("changes could not be written: {why}");
+        self.note_gap(GapReason::Lost, since, &detail);
+        self.commit(None)
+    }
+}
+
+fn set_check(shared: &Shared, detail: Option<String>) {
+    shared.set_check(
+        CHECK,
+        detail.map(|detail| CheckBody {
+            name: CHECK.to_owned(),
+            state: CheckState::Missing,
+            detail,
+        }),
+    );
+}

@@ -1,0 +1,246 @@
+//! What is fed with any bytes: decoders of what the kernel tells, and of what the store holds.
+//!
+//! The targets in `tracer/fuzz` call these, and so does a bounded run in the tests, from real records.
+
+use change::{Text, Timestamp};
+
+use crate::decode::{Decoder, Places};
+use crate::{fanotify, secret, store};
+
+/// Decodes a row of records, each behind its length of two bytes, as one kernel would send them.
+pub fn kernel_records(bytes: &[u8]) {
+    let mut decoder = Decoder::default();
+    let mut rest = bytes;
+    while let Some((length, after)) = rest.split_first_chunk() {
+        let length = usize::from(u16::from_le_bytes(*length)).min(after.len());
+        let (record, after) = after.split_at(length);
+        let boot = Timestamp::from_nanos(1_700_000_000_000_000_000);
+        if let Ok(Some(observation)) = decoder.decode(record, boot, &Everywhere) {
+            // Whatever was understood can be shown.
+            drop(format!("{observation:?}"));
+        }
+        rest = after;
+    }
+    fanotify::fuzz(bytes);
+}
+
+/// Reads what the store keeps packed or as text, and looks for secrets in what is to be kept.
+pub fn store_blobs(bytes: &[u8]) {
+    store::fuzz(bytes);
+    secret::is_in(bytes);
+}
+
+/// Knows a place for every number.
+struct Everywhere;
+
+impl Places for Everywhere {
+    fn root(&self, id: u32) -> Option<Text> {
+        (id != 0).then(|| "/etc".into())
+    }
+
+    fn mount(&self, id: u32) -> Option<Text> {
+        id.is_multiple_of(2).then(|| "/".into())
+    }
+
+    fn device(&self, dev: u64) -> Option<Text> {
+        dev.is_multiple_of(2).then(|| "/srv".into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tracer_ebpf::{
+        DoneRecord, ExecRecord, ExitRecord, FileRecord, ForkRecord, Header, RecordKind,
+        RenameRecord, SysctlRecord,
+    };
+    use zerocopy::{FromZeros, Immutable, IntoBytes};
+
+    use super::*;
+
+    /// Each run is the same one; so many take a second or two.
+    const ROUNDS: u32 = 60_000;
+
+    /// Splitmix64: enough to choose places and bytes.
+    struct Chance(u64);
+
+    impl Chance {
+        fn next(&mut self) -> u64 {
+            self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+            let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+            let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+            mixed ^ (mixed >> 31)
+        }
+
+        fn below(&mut self, end: usize) -> usize {
+            usize::try_from(self.next() % end.max(1) as u64).unwrap()
+        }
+
+        fn one_of<T: Copy>(&mut self, items: &[T]) -> T {
+            items[self.below(items.len())]
+        }
+    }
+
+    fn record<T: FromZeros + IntoBytes + Immutable>(
+        kind: RecordKind,
+        fill: impl FnOnce(&mut T) -> &mut Header,
+        extra: &[u8],
+    ) -> Vec<u8> {
+        let mut record = T::new_zeroed();
+        let header = fill(&mut record);
+        header.kind = kind;
+        (header.pid, header.tid, header.time_ns) = (7, 8, 1_000_000_000);
+        [record.as_bytes(), extra].concat()
+    }
+
+    fn file(kind: u32) -> Vec<u8> {
+        let names = b"\x05hosts\x03new";
+        record::<FileRecord>(
+            RecordKind(kind),
+            |record| {
+                (record.path.root, record.path.names_len) = (1, 10);
+                record.extra_len = 6;
+                (record.inode.number, record.inode.ctime_sec) = (4711, 1_700_000_000);
+                &mut record.header
+            },
+            &[names.as_slice(), b"\x05value"].concat(),
+        )
+    }
+
+    /// One record of each kind, as the programs send them.
+    fn records() -> Vec<Vec<u8>> {
+        let mut records: Vec<Vec<u8>> = (4..=15)
+            .filter(|kind| ![12, 13].contains(kind))
+            .map(file)
+            .collect();
+        records.push(record::<ForkRecord>(
+            RecordKind::FORK,
+            |record| {
+                record.child = 9;
+                &mut record.header
+            },
+            b"",
+        ));
+        records.push(record::<ExitRecord>(
+            RecordKind::EXIT,
+            |record| &mut record.header,
+            b"",
+        ));
+        records.push(record::<DoneRecord>(
+            RecordKind::DONE,
+            |record| &mut record.header,
+            b"",
+        ));
+        records.push(record::<ExecRecord>(
+            RecordKind::EXEC,
+            |record| {
+                (record.exe.names_len, record.cwd.names_len) = (4, 5);
+                (record.argv_len, record.argv_bytes) = (7, 7);
+                &mut record.header
+            },
+            b"\x03vim\x04rootvim\0/a\0",
+        ));
+        records.push(record::<RenameRecord>(
+            RecordKind::RENAMING,
+            |record| {
+                (record.from.names_len, record.to.names_len) = (2, 2);
+                record.to.root = 1;
+                &mut record.header
+            },
+            b"\x01a\x01b",
+        ));
+        records.push(record::<SysctlRecord>(
+            RecordKind::SYSCTL,
+            |record| {
+                (record.name_len, record.before_len, record.after_len) = (13, 3, 3);
+                &mut record.header
+            },
+            b"vm/swappiness60\n10\n",
+        ));
+        records
+    }
+
+    /// What the store has in its rows, behind the byte that says which sort it is.
+    fn blobs() -> Vec<Vec<u8>> {
+        let packed = zstd::bulk::compress(&b"worker_connections 768;\n".repeat(20), 1).unwrap();
+        let size = 480i64.to_le_bytes();
+        vec![
+            [b"\0".as_slice(), &size, &packed].concat(),
+            br#"1{"target":"../x","xattrs":{"user.a":"b"},"mode":"4755"}"#.to_vec(),
+            br#"2["vim","/etc/a"]"#.to_vec(),
+            [b"3b3:", "ab".repeat(32).as_bytes()].concat(),
+            [b"47:", "ab".repeat(32).as_bytes()].concat(),
+            b"5replaced moved-on".to_vec(),
+        ]
+    }
+
+    fn mutate(bytes: &mut Vec<u8>, chance: &mut Chance) {
+        for _ in 0..=chance.below(4) {
+            mutate_once(bytes, chance);
+        }
+    }
+
+    fn mutate_once(bytes: &mut Vec<u8>, chance: &mut Chance) {
+        let at = chance.below(bytes.len());
+        match chance.below(6) {
+            0 => bytes.truncate(at),
+            1 => bytes.insert(at, chance.next().to_le_bytes()[0]),
+            // A length, a size or a time at one of its ends.
+            2 => {
+                let number: u32 = chance.one_of(&[0, 1, u32::MAX, u32::MAX >> 1, 1 << 31, 255]);
+                overwrite(bytes, at & !3, &number.to_le_bytes());
+            }
+            3 => {
+                let number: i64 = chance.one_of(&[i64::MAX, i64::MIN, -1]);
+                overwrite(bytes, at & !7, &number.to_le_bytes());
+            }
+            4 => bytes.extend_from_within(at..),
+            _ => {
+                let flipped = bytes.get(at).map(|byte| byte ^ 1 << chance.below(8));
+                overwrite(bytes, at, flipped.as_slice());
+            }
+        }
+    }
+
+    fn overwrite(bytes: &mut [u8], at: usize, with: &[u8]) {
+        let places = bytes.iter_mut().skip(at);
+        places.zip(with).for_each(|(place, byte)| *place = *byte);
+    }
+
+    #[test]
+    fn the_records_that_are_changed_are_understood_as_they_are() {
+        let mut decoder = Decoder::default();
+        for record in records() {
+            let understood = decoder.decode(&record, Timestamp::default(), &Everywhere);
+            assert!(understood.is_ok(), "{understood:?}");
+        }
+    }
+
+    #[test]
+    fn no_record_makes_it_panic_however_it_is_changed() {
+        let (records, mut chance) = (records(), Chance(1));
+        for _ in 0..ROUNDS {
+            let mut row = Vec::new();
+            for _ in 0..=chance.below(2) {
+                let mut record = records[chance.below(records.len())].clone();
+                mutate(&mut record, &mut chance);
+                row.extend(
+                    u16::try_from(record.len())
+                        .unwrap_or(u16::MAX)
+                        .to_le_bytes(),
+                );
+                row.extend(record);
+            }
+            kernel_records(&row);
+        }
+    }
+
+    #[test]
+    fn no_blob_makes_it_panic_however_it_is_changed() {
+        let (blobs, mut chance) = (blobs(), Chance(2));
+        for _ in 0..ROUNDS {
+            let mut blob = blobs[chance.below(blobs.len())].clone();
+            mutate(&mut blob, &mut chance);
+            store_blobs(&blob);
+        }
+    }
+}
