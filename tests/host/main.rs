@@ -1,6 +1,8 @@
 //! The daemon end to end on the host that runs the tests, watching a tree of its own by fanotify:
 //! it is not for tests to put programs at the functions of this kernel.
 
+mod ways;
+
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
