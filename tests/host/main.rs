@@ -3,6 +3,7 @@
 
 mod durable;
 mod secrets;
+mod ways;
 
 use std::fs;
 use std::path::Path;

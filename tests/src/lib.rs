@@ -1,5 +1,5 @@
-//! What the end-to-end tests share: a daemon of their own, processes that act for a test, and
-//! waiting for what is to come.
+//! What the end-to-end tests share: a daemon of their own, processes that act for a test, the ways to
+//! change a file, and waiting for what is to come.
 
 #![expect(
     clippy::panic,
@@ -11,6 +11,7 @@
 mod acting;
 mod daemon;
 mod wait;
+pub mod ways;
 
 pub use acting::{Acted, act};
 pub use daemon::{Daemon, Ended, Options, run};

@@ -12,6 +12,7 @@ mod names;
 mod odd;
 mod secrets;
 mod volume;
+mod ways;
 
 use std::env;
 use std::sync::OnceLock;

@@ -97,13 +97,15 @@ pub enum Probe {
     SetXattr,
     RemoveXattr,
     SetAcl,
+    SetFlags,
+    FileIoctl,
     Sysctl,
     Done,
 }
 
 impl Probe {
     /// Every probe with its name.
-    pub const ALL: [(Self, &'static str); 20] = [
+    pub const ALL: [(Self, &'static str); 22] = [
         (Self::Fork, "fork"),
         (Self::Exec, "exec"),
         (Self::Exit, "exit"),
@@ -122,6 +124,8 @@ impl Probe {
         (Self::SetXattr, "set-xattr"),
         (Self::RemoveXattr, "remove-xattr"),
         (Self::SetAcl, "set-acl"),
+        (Self::SetFlags, "set-flags"),
+        (Self::FileIoctl, "file-ioctl"),
         (Self::Sysctl, "sysctl"),
         (Self::Done, "done"),
     ];

@@ -147,7 +147,9 @@ pub struct FileRecord {
     /// Its path.
     pub path: PathRecord,
     /// By kind: for `CLOSED` 1 where the description had created the file; for `RELEASED` the
-    /// bytes that the process wrote; for `ATTRIBUTES` `ia_valid`; for `REMOVING` the attempt.
+    /// bytes that the process wrote; for `ATTRIBUTES` `ia_valid`; for `REMOVING` the attempt; for
+    /// `XATTR` 0 where the name follows, 1 and 2 for the access control lists, 3 for the flags, 4
+    /// for what only the file system knows.
     pub detail: u64,
     /// For `CLOSED`, `DIRTIED` and `RELEASED` a number that is the description's own while it is
     /// open; else 0.

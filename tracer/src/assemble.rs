@@ -13,12 +13,12 @@ use std::time::Duration;
 
 use change::{FileState, Text, Timestamp};
 
-pub use pending::{Assembled, Came};
+pub use pending::{Assembled, Came, Touched};
 use pending::{Pending, State};
 use renames::Moved;
 
 use crate::capture::Captured;
-use crate::observed::{Action, FileEvent, Who};
+use crate::observed::{Action, FileEvent, Inode, Left, Who};
 
 /// A change is finished when nothing more happened to the file for so long.
 pub const QUIET: Duration = Duration::from_secs(1);
@@ -62,9 +62,12 @@ impl Assembler {
             unnamed,
             description,
         } = event;
-        if unnamed {
-            return;
-        }
+        let named = if unnamed {
+            self.name_of(inode)
+        } else {
+            Some(path)
+        };
+        let Some(path) = named else { return };
         let seen = Seen {
             time,
             who,
@@ -75,8 +78,16 @@ impl Assembler {
             Action::Dirtied | Action::Closed { .. } | Action::Released { .. } => {
                 self.write(path, &action, &seen, is_same_program);
             }
-            Action::Attributes { .. } | Action::Xattr { .. } => {
-                self.touch(path, &seen, is_same_program);
+            Action::Attributes { size, .. } => {
+                let touched = if size {
+                    Touched::Content
+                } else {
+                    Touched::Attributes
+                };
+                self.touch(path, touched, &seen, is_same_program);
+            }
+            Action::Xattr { .. } => {
+                self.touch(path, Touched::Attributes, &seen, is_same_program);
             }
             Action::Creating => self.appear(path, Came::Created, &seen, true),
             Action::Created => self.appear(path, Came::Created, &seen, false),
@@ -86,7 +97,7 @@ impl Assembler {
             Action::Renamed {
                 from,
                 into_watched,
-                exchanged,
+                left,
                 replaced,
             } => {
                 let moved = Moved {
@@ -94,14 +105,26 @@ impl Assembler {
                     into_watched,
                     replaced: replaced.is_some(),
                 };
-                if exchanged {
-                    self.exchange(path, moved, &seen);
-                } else {
-                    self.rename(path, moved, &seen);
+                match left {
+                    Left::Nothing => self.rename(path, moved, &seen),
+                    Left::Other => self.exchange(path, moved, &seen),
+                    Left::Whiteout => self.leave_whiteout(path, moved, &seen),
                 }
             }
         }
         self.keep_bounded();
+    }
+
+    /// The name of a file that was opened without one, and has got one just now: writes through its
+    /// first description are told without a name for good.
+    fn name_of(&self, inode: Option<Inode>) -> Option<Text> {
+        let inode = inode.filter(|inode| inode.links > 0)?;
+        let is_same = |pending: &&Pending| {
+            let known = pending.inode.filter(|_| !pending.is_gone());
+            known.is_some_and(|known| (known.dev, known.number) == (inode.dev, inode.number))
+        };
+        let found = self.pending.values().find(is_same)?;
+        Some(found.path.clone())
     }
 
     /// Content was, or may have been, written.
@@ -158,12 +181,20 @@ impl Assembler {
     }
 
     /// Attributes were set.
-    fn touch(&mut self, path: Text, seen: &Seen<'_>, is_same_program: &dyn Fn(&Who, &Who) -> bool) {
+    fn touch(
+        &mut self,
+        path: Text,
+        touched: Touched,
+        seen: &Seen<'_>,
+        is_same_program: &dyn Fn(&Who, &Who) -> bool,
+    ) {
         match self.pending.get_mut(&path) {
-            Some(pending) if pending.belongs(seen, is_same_program) => pending.touch(seen),
+            Some(pending) if pending.belongs(seen, is_same_program) => pending.touch(touched, seen),
             _ => {
                 self.finish(&path);
-                self.begin(Pending::new(path.clone(), Came::Existed, seen));
+                let mut pending = Pending::new(path.clone(), Came::Existed, seen);
+                pending.touch(touched, seen);
+                self.begin(pending);
             }
         }
         self.touched.push(path);
@@ -177,6 +208,10 @@ impl Assembler {
                 // It was put aside or removed to make room: the file is replaced.
                 self.pending.remove(&path);
                 came = Came::Replaced;
+            } else if pending.open && pending.is_by(seen.who) {
+                // It was announced, and here it is.
+                came = pending.came.clone();
+                self.pending.remove(&path);
             } else {
                 self.finish(&path);
             }
@@ -227,7 +262,7 @@ impl Assembler {
     }
 
     /// What the kernel saw last of the file that is to be read.
-    pub fn expected(&self, path: &Text) -> Option<crate::observed::Inode> {
+    pub fn expected(&self, path: &Text) -> Option<Inode> {
         self.pending.get(path)?.inode
     }
 
@@ -368,7 +403,7 @@ impl Assembler {
 struct Seen<'a> {
     time: Timestamp,
     who: &'a Who,
-    inode: Option<crate::observed::Inode>,
+    inode: Option<Inode>,
     description: Option<u64>,
 }
 

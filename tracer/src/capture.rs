@@ -14,6 +14,7 @@ use globset::GlobSet;
 use rustix::fs::Stat;
 use rustix::io::Errno;
 
+pub(crate) use self::attributes::FLAGS_NAME;
 use self::content::Content;
 use crate::observed::Inode;
 use crate::trees::open;

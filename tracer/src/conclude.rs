@@ -12,7 +12,7 @@ use change::{Actor, Change, ContentState, FileState, FileType, Gap, Note, Op, Te
 pub(crate) use self::ledger::from_stored;
 use self::ledger::{Draft, Known, Ledger};
 use self::renamed::Moved;
-use crate::assemble::{Assembled, Came};
+use crate::assemble::{Assembled, Came, Touched};
 use crate::capture::{Capture, Captured, Found, inode_of};
 use crate::observed::Inode;
 use crate::reconcile::{Difference, DifferenceKind};
@@ -126,6 +126,7 @@ impl Conclude {
             shared,
             inode,
             writing,
+            touched,
             captured,
         } = assembled;
         let inode = match inode {
@@ -165,6 +166,13 @@ impl Conclude {
                 let path = &draft.path;
                 let captured = captured.unwrap_or_else(|| self.capture.read(path, inode.as_ref()));
                 match captured {
+                    // Nobody wrote it, and nothing differs: times were set, if anything.
+                    Captured::Found(found)
+                        if came == Came::Existed
+                            && touched == Touched::Attributes
+                            && before
+                                .as_ref()
+                                .is_some_and(|known| known.state == found.state) => {}
                     Captured::Found(found) => self.present(draft, &came, before.as_ref(), *found),
                     Captured::Absent => self.vanished(draft, &came, inode),
                     Captured::Unreadable(error) => tracing::warn!("read `{path}`: {error}"),
@@ -264,6 +272,7 @@ impl Conclude {
             // An exact record came meanwhile, and tells what the file is now.
             return Ok(());
         }
+        let between = [between[0].min(changed_at(found.as_ref(), now)), between[1]];
         let after = found.map(|found| self.take_in(path.clone(), found, now));
         if after.is_none() {
             self.ledger.set(path.clone(), None, now);
@@ -344,6 +353,12 @@ impl Conclude {
         };
         self.ledger.tell_sysctl(draft, before, after);
     }
+}
+
+/// When a file that was found changed last; it may have been before the record was complete, where
+/// what happened is nothing that is seen.
+fn changed_at(found: Option<&Found>, now: Timestamp) -> Timestamp {
+    found.map_or(now, |found| Timestamp::from_nanos(found.identity.ctime_ns))
 }
 
 /// The file after a write that was told of as it began, before it moved times and size on.

@@ -2,20 +2,20 @@
 //! Announced attempts wait here for their outcome, so that only what succeeded is told.
 
 mod paths;
+mod processes;
 
 use std::collections::HashMap;
 
 use change::{Text, Timestamp};
 use tracer_ebpf::{
-    DoneRecord, ExecRecord, ExitRecord, FileRecord, ForkRecord, Header, PathFlags, PathRecord,
-    RecordKind, RenameRecord, SysctlRecord,
+    DoneRecord, ExitRecord, FileRecord, Header, PathFlags, RecordKind, RenameRecord, SysctlRecord,
 };
 use zerocopy::{FromBytes, Immutable, KnownLayout};
 
 use self::paths::{device, inode_seen, join, name, watched_path};
-use crate::observed::{
-    Action, Event, FileEvent, Inode, Observation, ProcessId, Program, Task, Who,
-};
+use self::processes::{exec, fork};
+use crate::capture::FLAGS_NAME;
+use crate::observed::{Action, Event, FileEvent, Inode, Left, Observation, ProcessId, Task, Who};
 
 /// Says why a record cannot be understood.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -58,8 +58,12 @@ const ATTR_UID: u64 = 1 << 1;
 const ATTR_GID: u64 = 1 << 2;
 const ATTR_SIZE: u64 = 1 << 3;
 
-/// `RENAME_EXCHANGE` of renameat2(2).
+// Flags of renameat2(2).
 const RENAME_EXCHANGE: u32 = 2;
+const RENAME_WHITEOUT: u32 = 4;
+
+/// Stands for what a call of the file system's own changed.
+pub(crate) const UNKNOWN_NAME: &str = "?";
 
 /// Turns records into observations.
 #[derive(Default)]
@@ -88,7 +92,10 @@ impl Decoder {
                 let (ExitRecord { status, .. }, _) = take(record, kind)?;
                 Event::Exit { status }
             }
-            RecordKind::RENAMING => rename(record, places)?,
+            RecordKind::RENAMING => match rename(record, places)? {
+                Some(event) => event,
+                None => return Ok(None),
+            },
             RecordKind::SYSCTL => sysctl(record)?,
             RecordKind(4..=15) => file(record, places)?,
             RecordKind(unknown) => return Err(Error::UnknownKind(unknown)),
@@ -193,61 +200,6 @@ fn task(header: &Header) -> Task {
     }
 }
 
-fn fork(record: &[u8]) -> Result<Event, Error> {
-    let (
-        ForkRecord {
-            child_start_ns,
-            child,
-            ..
-        },
-        _,
-    ) = take(record, RecordKind::FORK)?;
-    Ok(Event::Fork {
-        child: ProcessId {
-            pid: child,
-            start_ns: child_start_ns,
-        },
-    })
-}
-
-fn exec(record: &[u8], places: &dyn Places) -> Result<Event, Error> {
-    let kind = RecordKind::EXEC;
-    let (
-        ExecRecord {
-            exe,
-            cwd,
-            argv_len,
-            argv_bytes,
-            ..
-        },
-        rest,
-    ) = take(record, kind)?;
-    let (exe_names, rest) = split(rest, exe.names_len, kind)?;
-    let (cwd_names, rest) = split(rest, cwd.names_len, kind)?;
-    let (argv, _) = split(rest, argv_len, kind)?;
-    let path = |names: &[u8], record: PathRecord| {
-        let top = places.mount(record.place)?;
-        (record.flags.0 & PathFlags::CUT == 0).then(|| join(&top, names))
-    };
-    let truncated = argv_len < argv_bytes;
-    let argv = if truncated {
-        argv
-    } else {
-        argv.strip_suffix(b"\0").unwrap_or(argv)
-    };
-    let argv = argv.split(|byte| *byte == 0).map(Text::from);
-    Ok(Event::Exec(Program {
-        exe: path(exe_names, exe),
-        argv: if argv_bytes == 0 {
-            Vec::new()
-        } else {
-            argv.collect()
-        },
-        argv_truncated: truncated,
-        cwd: path(cwd_names, cwd),
-    }))
-}
-
 fn sysctl(record: &[u8]) -> Result<Event, Error> {
     let kind = RecordKind::SYSCTL;
     let (
@@ -341,16 +293,20 @@ fn file(record: &[u8], places: &dyn Places) -> Result<Event, Error> {
     }))
 }
 
-/// The name of the attribute that changed; access control lists are told by number.
+/// The name of the attribute that changed; access control lists, the flags and what is not
+/// known are told by number.
 fn attribute(detail: u64, name: &[u8]) -> String {
     match detail {
         1 => "system.posix_acl_access".to_owned(),
         2 => "system.posix_acl_default".to_owned(),
+        3 => FLAGS_NAME.to_owned(),
+        4 => UNKNOWN_NAME.to_owned(),
         _ => String::from_utf8_lossy(name).into_owned(),
     }
 }
 
-fn rename(record: &[u8], places: &dyn Places) -> Result<Event, Error> {
+/// None where both names are of the same file: then rename(2) succeeds, and does nothing.
+fn rename(record: &[u8], places: &dyn Places) -> Result<Option<Event>, Error> {
     let kind = RecordKind::RENAMING;
     let (
         RenameRecord {
@@ -363,14 +319,22 @@ fn rename(record: &[u8], places: &dyn Places) -> Result<Event, Error> {
         },
         rest,
     ) = take(record, kind)?;
+    if inode.number == replaced.number && inode.dev == replaced.dev {
+        return Ok(None);
+    }
     let (from_names, rest) = split(rest, from.names_len, kind)?;
     let (to_names, _) = split(rest, to.names_len, kind)?;
     let from = name(from_names, from, places)?;
     let to = name(to_names, to, places)?;
+    let left = match flags {
+        _ if flags & RENAME_EXCHANGE != 0 => Left::Other,
+        _ if flags & RENAME_WHITEOUT != 0 => Left::Whiteout,
+        _ => Left::Nothing,
+    };
     let action = Action::Renamed {
         from,
         into_watched: to.watched,
-        exchanged: flags & RENAME_EXCHANGE != 0,
+        left,
         replaced: inode_seen(&replaced),
     };
     // The record is made before the rename, which moves the change time on.
@@ -379,13 +343,13 @@ fn rename(record: &[u8], places: &dyn Places) -> Result<Event, Error> {
         ..inode
     });
     let path = to.path;
-    Ok(Event::File(FileEvent {
+    Ok(Some(Event::File(FileEvent {
         action,
         path,
         inode,
         unnamed: false,
         description: None,
-    }))
+    })))
 }
 
 #[cfg(test)]

@@ -193,11 +193,22 @@ pub enum Action {
         from: Name,
         /// Whether `path` itself is in a watched tree.
         into_watched: bool,
-        /// Whether the two names were swapped.
-        exchanged: bool,
+        /// What is under the old name afterwards.
+        left: Left,
         /// The file that `path` named before and that is replaced now.
         replaced: Option<Inode>,
     },
+}
+
+/// Says what a rename left under the old name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Left {
+    /// Nothing.
+    Nothing,
+    /// The file that had the new name before: the two were swapped.
+    Other,
+    /// A device by which a layer of overlayfs says that there is no file.
+    Whiteout,
 }
 
 /// Names a file that may lie outside the watched trees.

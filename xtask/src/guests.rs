@@ -49,7 +49,7 @@ impl Guest {
     /// long.
     fn time_limit(self) -> Duration {
         match self {
-            Self::Tiny => Duration::from_mins(15),
+            Self::Tiny => Duration::from_mins(20),
             Self::Debian => Duration::from_mins(25),
             Self::Bench => Duration::from_mins(40),
         }

@@ -4,6 +4,7 @@ mod bench;
 mod build;
 mod cache;
 mod check;
+mod coverage;
 mod files;
 mod guests;
 mod kernels;

@@ -3,11 +3,12 @@
 mod guest;
 
 use std::process::Command;
-use std::thread;
+use std::{mem, thread};
 
 use anyhow::{Context as _, Result, anyhow, bail};
 use clap::{Args, ValueEnum};
 
+use crate::coverage::{self, Coverage};
 use crate::guests::Guest;
 use crate::kernels::{self, Kernel};
 use crate::output::{line, step};
@@ -23,6 +24,9 @@ pub(crate) struct TestArgs {
     /// Use only this line of kernels, such as 6.1; also one that is not in the matrix
     #[arg(long, value_name = "PREFIX")]
     kernel: Option<String>,
+    /// Write what the tests prove into `docs/coverage.md`, where it is compared otherwise
+    #[arg(long)]
+    write_coverage: bool,
     /// What to hand on to the test executables of guests and host, such as a test's name
     #[arg(last = true)]
     args: Vec<String>,
@@ -51,6 +55,7 @@ const STORY_KERNELS: [&str; 2] = ["6.12", "7"];
 struct Summary {
     lines: Vec<String>,
     failed: Vec<String>,
+    coverage: Coverage,
 }
 
 impl Summary {
@@ -59,9 +64,12 @@ impl Summary {
         self.failed.push(name.to_owned());
     }
 
-    fn finish(self) -> Result<()> {
+    fn finish(mut self, write_coverage: bool) -> Result<()> {
         step("results");
         self.lines.iter().for_each(line);
+        if let Err(error) = mem::take(&mut self.coverage).finish(write_coverage) {
+            self.failed("coverage", &error);
+        }
         if self.failed.is_empty() {
             return Ok(());
         }
@@ -112,7 +120,7 @@ pub(crate) fn run(args: &TestArgs) -> Result<()> {
         });
         record(&mut summary, "guests", result);
     }
-    summary.finish()
+    summary.finish(args.write_coverage)
 }
 
 fn record(summary: &mut Summary, name: &str, result: Result<()>) {
@@ -174,13 +182,18 @@ fn host(summary: &mut Summary, args: &[String]) -> Result<()> {
         .arg(tests)
         .arg("--test-threads=1")
         .args(args);
-    follow_tests(&mut command, "host", summary)
+    follow_tests(&mut command, "host", summary)?;
+    if args.is_empty() {
+        summary.coverage.complete(coverage::HOST);
+    }
+    Ok(())
 }
 
 /// Prints a harness's output and keeps its closing lines.
 fn follow_tests(command: &mut Command, name: &str, summary: &mut Summary) -> Result<()> {
     follow(command, |text| {
         line(text);
+        summary.coverage.take(coverage::HOST, text);
         if text.starts_with("test result:") {
             summary.lines.push(format!("-- {name}"));
             summary.lines.push(text.to_owned());

@@ -236,3 +236,45 @@ fn try_acl(ctx: &FExitContext) -> Option<()> {
         1 + is_default,
     )
 }
+
+/// What an `XATTR` record says where it is the inode's flags that were set: 1 and 2 are the access
+/// control lists.
+const FLAGS: u64 = 3;
+/// What it says where something was done that only the file system knows.
+const UNKNOWN: u64 = 4;
+
+/// The flags of chattr(1) are set: `vfs_fileattr_set`, which `FS_IOC_SETFLAGS`, `FS_IOC_FSSETXATTR`
+/// and file_setattr(2) end in from 5.13 on.
+///
+/// Without it: what file_setattr(2) sets is seen late.
+/// match-proto: `int vfs_fileattr_set(struct mnt_idmap *idmap, struct dentry *dentry, struct file_kattr *fa)`
+#[fexit]
+pub(crate) fn set_flags_1_3(ctx: FExitContext) -> u32 {
+    if read::argument::<3>(&ctx) as i32 != 0 {
+        return 0;
+    }
+    let entry = read::pointer::<1>(&ctx);
+    finish(try_set(entry, Probe::SetFlags, FLAGS), Probe::SetFlags)
+}
+
+/// A call of a file system's own has changed an open file: all of them give back the write access to
+/// the mount with `mnt_drop_write_file` when they are done, and so do fchown(2) and fsetxattr(2);
+/// plain writes do not come here.
+///
+/// Without it: what verity, encryption and the like do to a file is not seen, and up to 5.12 the flags
+/// of chattr(1) are seen late.
+/// match-proto: `void mnt_drop_write_file(struct file *file)`
+#[fentry]
+pub(crate) fn file_ioctl(ctx: FEntryContext) -> u32 {
+    let path = read::pointer::<0>(&ctx).at(|o| &o.file_path);
+    let entry = path.object(|o| &o.path_dentry);
+    finish(try_set(entry, Probe::FileIoctl, UNKNOWN), Probe::FileIoctl)
+}
+
+#[inline(always)]
+fn try_set(entry: Typed, probe: Probe, what: u64) -> Option<()> {
+    let Some(place) = recorded(maps::settings()?, entry) else {
+        return Some(());
+    };
+    send_file(probe, RecordKind::XATTR, entry, place, what)
+}

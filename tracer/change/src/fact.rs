@@ -53,7 +53,8 @@ pub struct FileState {
     /// The inode number.
     #[serde(default)]
     pub inode: u64,
-    /// Extended attributes: text as it is, anything else as `0x` and hex digits.
+    /// Extended attributes: text as it is, anything else as `0x` and hex digits. Under `chattr` the
+    /// flags that are set, by the letters of lsattr(1).
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub xattrs: BTreeMap<String, String>,
 }

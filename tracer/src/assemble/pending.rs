@@ -32,8 +32,19 @@ pub struct Assembled {
     pub inode: Option<Inode>,
     /// Whether the kernel told of a write as it began: times and size were still those before.
     pub writing: bool,
+    /// What of it was touched.
+    pub touched: Touched,
     /// What was read of it at once; none where it could not be.
     pub captured: Option<Captured>,
+}
+
+/// Says what of a file was touched, as the kernel tells it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Touched {
+    /// Its attributes; or only a description was closed that could have been written through.
+    Attributes,
+    /// Its content, be it with what was there before.
+    Content,
 }
 
 /// Says how a file came to be under its path.
@@ -85,6 +96,7 @@ pub(super) struct Pending {
     pub(super) open: bool,
     /// The last that was told is that a write began: what it writes may not be there yet.
     pub(super) writing: bool,
+    touched: Touched,
     pub(super) inode: Option<Inode>,
     pub(super) captured: Option<Captured>,
 }
@@ -104,6 +116,7 @@ impl Pending {
             shared: false,
             open: false,
             writing: false,
+            touched: Touched::Attributes,
             inode: seen.inode,
             captured: None,
         }
@@ -176,6 +189,9 @@ impl Pending {
         self.last = seen.time;
         self.inode = seen.inode.or(self.inode);
         self.writing = *action == Action::Dirtied && seen.inode.is_some();
+        if !matches!(action, Action::Closed { created: false }) {
+            self.touched = Touched::Content;
+        }
         match action {
             Action::Released { .. } if before == seen.inode => {}
             Action::Closed { .. } => {
@@ -205,7 +221,8 @@ impl Pending {
         }
     }
 
-    pub(super) fn touch(&mut self, seen: &Seen<'_>) {
+    pub(super) fn touch(&mut self, touched: Touched, seen: &Seen<'_>) {
+        self.touched = self.touched.max(touched);
         self.last = seen.time;
         self.inode = seen.inode.or(self.inode);
     }
@@ -235,6 +252,7 @@ impl Pending {
             shared: self.shared,
             inode: self.inode,
             writing: self.writing,
+            touched: self.touched,
             captured: self.captured.filter(|_| !self.writing),
         })
     }

@@ -86,6 +86,23 @@ impl Assembler {
         self.touched.push(to);
     }
 
+    /// The old name has a file of another kind from now on.
+    pub(super) fn leave_whiteout(&mut self, to: Text, moved: Moved, seen: &Seen<'_>) {
+        let Name { path, watched } = moved.from.clone();
+        self.rename(to, moved, seen);
+        if watched {
+            // The rename comes first, which takes away what is known of the name.
+            let then = Seen {
+                time: seen.time.plus_nanos(1),
+                inode: None,
+                description: None,
+                ..*seen
+            };
+            self.begin(Pending::new(path.clone(), Came::Created, &then));
+            self.touched.push(path);
+        }
+    }
+
     pub(super) fn exchange(&mut self, path: Text, moved: Moved, seen: &Seen<'_>) {
         let Moved {
             from, into_watched, ..

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::capture::{Found, Identity};
-use crate::observed::{Inode, Name, ProcessId, Task};
+use crate::observed::{Name, ProcessId, Task};
 
 fn process(pid: u32, parent: u32) -> Who {
     Who::Task(Task {
@@ -107,7 +107,7 @@ fn renamed(from: &str, replaced: bool) -> Action {
             watched: true,
         },
         into_watched: true,
-        exchanged: false,
+        left: Left::Nothing,
         replaced: replaced.then(Inode::default),
     }
 }
@@ -404,4 +404,68 @@ fn content_does_not_pile_up_with_the_changes_that_wait() {
     };
     assert_eq!(waits.len(), 20);
     assert_eq!(waits.iter().filter(|waits| with_content(waits)).count(), 2);
+}
+
+#[test]
+fn a_whiteout_stands_under_the_name_that_a_file_had() {
+    let mut story = Story::new();
+    let overlay = process(5, 1);
+    let mut action = renamed("/etc/a", false);
+    if let Action::Renamed { left, .. } = &mut action {
+        *left = Left::Whiteout;
+    }
+    story.then(&overlay, "/etc/b", action);
+    assert_eq!(
+        story.all(),
+        ["5 renamed from /etc/a /etc/b", "5 created /etc/a"]
+    );
+}
+
+#[test]
+fn closing_without_a_write_touches_no_content_and_a_write_does() {
+    let mut story = Story::new();
+    let touch = process(5, 1);
+    story.then(&touch, "/etc/a", CLOSED);
+    story.then(&touch, "/etc/b", Action::Dirtied);
+    story.then(&touch, "/etc/b", CLOSED);
+    let all = story.assembler.take_all();
+    let touched: Vec<Touched> = all.iter().map(|assembled| assembled.touched).collect();
+    assert_eq!(touched, [Touched::Attributes, Touched::Content]);
+}
+
+#[test]
+fn a_file_that_was_announced_and_is_there_is_one_change() {
+    let mut story = Story::new();
+    let mknod = process(5, 1);
+    story.then(&mknod, "/etc/a", Action::Creating);
+    story.then(&mknod, "/etc/a", Action::Created);
+    assert_eq!(story.all(), ["5 created /etc/a"]);
+}
+
+#[test]
+fn what_is_written_after_a_file_got_its_name_belongs_to_it() {
+    let mut story = Story::new();
+    let writer = process(5, 1);
+    story.then(&writer, "/etc/a", Action::Linked { existing: None });
+    let mut write = |links| {
+        let event = FileEvent {
+            action: CLOSED,
+            path: "/etc/#7".into(),
+            inode: Some(Inode {
+                links,
+                size: 9,
+                ..story.inode
+            }),
+            unnamed: true,
+            description: Some(1),
+        };
+        let time = story.time.plus_nanos(1);
+        story.assembler.observe(time, &writer, event, &|_, _| true);
+    };
+    write(0);
+    write(1);
+    let all = story.assembler.take_all();
+    assert_eq!(all.len(), 1);
+    assert_eq!(describe(&all[0]), "5 created /etc/a");
+    assert_eq!(all[0].inode.map(|inode| inode.size), Some(9));
 }

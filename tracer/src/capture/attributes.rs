@@ -1,9 +1,10 @@
-//! Extended attributes of an open file, as a fact holds them.
+//! Extended attributes and flags of an open file, as a fact holds them.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::os::fd::AsFd;
 
+use rustix::fs::{AtFlags, StatxAttributes, StatxFlags};
 use rustix::io::Errno;
 
 use super::secret;
@@ -21,13 +22,32 @@ const HIDDEN: &str = "***";
 /// A list or value cannot be larger: `XATTR_LIST_MAX` and `XATTR_SIZE_MAX` in xattr(7).
 const LARGEST: usize = 65536;
 
-/// Reads all extended attributes. Where the file system has none there are none.
+/// The name that the flags of chattr(1) stand under. No extended attribute is called like it: their
+/// names have a dot.
+pub(crate) const FLAGS_NAME: &str = "chattr";
+
+/// The flags that statx(2) tells, by the letters of lsattr(1). Others, such as that access times are
+/// not kept, change nothing for whoever uses the file.
+const FLAGS: [(StatxAttributes, char); 6] = [
+    (StatxAttributes::APPEND, 'a'),
+    (StatxAttributes::COMPRESSED, 'c'),
+    (StatxAttributes::NODUMP, 'd'),
+    (StatxAttributes::IMMUTABLE, 'i'),
+    (StatxAttributes::ENCRYPTED, 'E'),
+    (StatxAttributes::VERITY, 'V'),
+];
+
+/// Reads all extended attributes, and the flags as if they were one. Where the file system has none there are none.
 pub(super) fn read(file: impl AsFd) -> BTreeMap<String, String> {
+    let mut attributes = BTreeMap::new();
+    let flags = flags(&file);
+    if !flags.is_empty() {
+        attributes.insert(FLAGS_NAME.to_owned(), flags);
+    }
     // The calls on descriptors refuse those with `O_PATH`, and a link or a device has no other.
     let path = open::path_of(file);
     let list = sized(|buffer| rustix::fs::listxattr(path.as_str(), buffer));
     let names = list.as_deref().unwrap_or_default().split(|&byte| byte == 0);
-    let mut attributes = BTreeMap::new();
     for name in names.filter(|name| !name.is_empty()) {
         let shown = String::from_utf8_lossy(name).into_owned();
         if LEFT_OUT.contains(&shown.as_str()) {
@@ -39,6 +59,14 @@ pub(super) fn read(file: impl AsFd) -> BTreeMap<String, String> {
         }
     }
     attributes
+}
+
+fn flags(file: impl AsFd) -> String {
+    let told = rustix::fs::statx(file, "", AtFlags::EMPTY_PATH, StatxFlags::empty());
+    // Kernels that have no statx(2) have no flags that it tells.
+    let set = told.map_or(StatxAttributes::empty(), |told| told.stx_attributes);
+    let letters = FLAGS.iter().filter(|(flag, _)| set.contains(*flag));
+    letters.map(|(_, letter)| letter).collect()
 }
 
 /// Reads into a small buffer first, since most values are small, and then into the largest.

@@ -84,6 +84,44 @@ fn only_a_removal_that_succeeded_is_told() {
     );
 }
 
+/// A rename within a directory, from one name to another, of the inodes with these numbers.
+fn rename_record(inode: u64, replaced: u64, flags: u32) -> Vec<u8> {
+    let mut record = RenameRecord::new_zeroed();
+    record.header.kind = RecordKind::RENAMING;
+    record.header.tid = 8;
+    (record.inode.number, record.replaced.number) = (inode, replaced);
+    (record.from.root, record.from.names_len) = (1, 2);
+    (record.to.root, record.to.names_len) = (1, 2);
+    (record.attempt, record.flags) = (9, flags);
+    let mut bytes = record.as_bytes().to_vec();
+    bytes.extend_from_slice(b"\x01a\x01b");
+    bytes
+}
+
+#[test]
+fn a_rename_onto_a_name_of_the_same_file_is_nothing() {
+    let mut decoder = Decoder::default();
+    decode(&mut decoder, &rename_record(5, 5, 0));
+    assert_eq!(decode(&mut decoder, &done_record(9, 0)), None);
+    assert_eq!(decoder.abandoned(), 0);
+}
+
+#[test]
+fn a_rename_tells_what_it_left_under_the_old_name() {
+    for (flags, expected) in [(0, Left::Nothing), (2, Left::Other), (4, Left::Whiteout)] {
+        let mut decoder = Decoder::default();
+        decode(&mut decoder, &rename_record(5, 6, flags));
+        let observation = decode(&mut decoder, &done_record(9, 0)).unwrap();
+        let Event::File(event) = observation.event else {
+            panic!("no event of a file")
+        };
+        let Action::Renamed { left, .. } = event.action else {
+            panic!("no rename")
+        };
+        assert_eq!(left, expected);
+    }
+}
+
 #[test]
 fn a_kind_that_does_not_exist_is_an_error() {
     let mut header = Header::new_zeroed();

@@ -10,7 +10,7 @@ use rustix::time::{ClockId, clock_gettime};
 
 use super::Signal;
 use crate::capture::inode_of;
-use crate::observed::{Action, Event, FileEvent, Inode, Name, Observation, Who};
+use crate::observed::{Action, Event, FileEvent, Inode, Left, Name, Observation, Who};
 use crate::trees::{Trees, open};
 
 /// So long the event of a file that was found before it may lag behind.
@@ -178,7 +178,7 @@ impl Teller {
         let action = Action::Renamed {
             from,
             into_watched,
-            exchanged: false,
+            left: Left::Nothing,
             replaced: None,
         };
         self.push(path, action, look(path), (pid, batch));

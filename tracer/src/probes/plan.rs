@@ -3,7 +3,7 @@
 
 mod wanted;
 
-use wanted::{ACL, Shape, WANTED, Wanted};
+use wanted::{ACL, FLAGS, Shape, WANTED, Wanted};
 
 use super::btf::{Btf, Prototype};
 
@@ -48,7 +48,11 @@ pub fn plan(btf: &Btf, is_split: &dyn Fn(&str) -> bool) -> Vec<Planned> {
     let acl_by_inode = btf
         .prototype("set_posix_acl")
         .is_some_and(|prototype| prototype.parameters.iter().any(|name| name == "inode"));
-    let wanted = WANTED.iter().chain((!acl_by_inode).then_some(&ACL));
+    let flags_by_path = btf.prototype("vfs_fileattr_set").is_some();
+    let wanted = WANTED
+        .iter()
+        .chain((!acl_by_inode).then_some(&ACL))
+        .chain(flags_by_path.then_some(&FLAGS));
     wanted.map(|wanted| choose(wanted, btf, is_split)).collect()
 }
 

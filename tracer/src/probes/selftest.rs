@@ -14,7 +14,8 @@ use change::{Text, Timestamp};
 use rustix::fs::{CWD, FileType, Mode, XattrFlags};
 
 use super::{Error, Extent, Probes, Records, RootInode};
-use crate::decode::{Decoder, Places};
+use crate::capture::FLAGS_NAME;
+use crate::decode::{Decoder, Places, UNKNOWN_NAME};
 use crate::observed::{Action, Event, FileEvent, Observation};
 
 /// The root's number during the test.
@@ -69,7 +70,7 @@ pub fn run(probes: &mut Probes, records: &mut Records, folder: &Path) -> Result<
 /// Does everything once; tells what could not be done, and why.
 fn act(folder: &Path) -> Vec<(&'static str, io::Error)> {
     let path = |name: &str| folder.join(name);
-    let acts: [(&'static str, &dyn Fn() -> io::Result<()>); 14] = [
+    let acts: [(&'static str, &dyn Fn() -> io::Result<()>); 16] = [
         ("close", &|| write_twice(&path("file"))),
         ("create", &|| node(&path("node"), FileType::RegularFile)),
         ("mknod", &|| node(&path("pipe"), FileType::Fifo)),
@@ -89,6 +90,8 @@ fn act(folder: &Path) -> Vec<(&'static str, io::Error)> {
         ("set-acl", &|| {
             set_xattr(&path("file"), "system.posix_acl_access", &MINIMAL_ACL)
         }),
+        ("set-flags", &|| set_flags(&path("file"))),
+        ("file-ioctl", &|| set_flags(&path("file"))),
         ("rename", &|| fs::rename(path("file"), path("renamed"))),
         ("unlink", &|| fs::remove_file(path("renamed"))),
         ("exec", &run_something),
@@ -124,6 +127,13 @@ fn set_xattr(path: &Path, name: &str, value: &[u8]) -> io::Result<()> {
         value,
         XattrFlags::empty(),
     )?)
+}
+
+/// Sets the flags to what they are, which is told like any other.
+fn set_flags(path: &Path) -> io::Result<()> {
+    let file = File::open(path)?;
+    let flags = rustix::fs::ioctl_getflags(&file)?;
+    Ok(rustix::fs::ioctl_setflags(&file, flags)?)
 }
 
 fn run_something() -> io::Result<()> {
@@ -194,6 +204,8 @@ impl Heard {
             (Action::Renamed { .. }, _) => "rename",
             (Action::Attributes { .. }, _) => "attributes",
             (Action::Xattr { name }, _) if name == "system.posix_acl_access" => "set-acl",
+            (Action::Xattr { name }, _) if name == FLAGS_NAME => "set-flags",
+            (Action::Xattr { name }, _) if name == UNKNOWN_NAME => "file-ioctl",
             (Action::Xattr { .. }, _) if self.probes.contains("set-xattr") => "remove-xattr",
             (Action::Xattr { .. }, _) => "set-xattr",
         })

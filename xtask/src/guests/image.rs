@@ -62,6 +62,9 @@ echo 0123456789abcdef0123456789abcdef > etc/machine-id
 mkdir -p etc/sysctl.d root/.ssh home/alice
 "#;
 
+/// What files of the tiny guest can be protected with; their blocks must then be as large as pages.
+const TINY_FEATURES: [&str; 4] = ["-b", "4096", "-O", "encrypt,verity"];
+
 /// Returns the disk of a guest, built if the cache doesn't have it.
 pub(crate) fn build(guest: Guest) -> Result<PathBuf> {
     let folder = match guest {
@@ -77,7 +80,12 @@ fn tiny() -> Result<PathBuf> {
     cache::entry(
         "images",
         "tiny",
-        &[TINY_ROOT.as_bytes(), TINY_INIT.as_bytes(), &bytes],
+        &[
+            TINY_ROOT.as_bytes(),
+            TINY_INIT.as_bytes(),
+            TINY_FEATURES.concat().as_bytes(),
+            &bytes,
+        ],
         |folder| {
             let root = folder.join("root");
             fs::create_dir(&root)?;
@@ -86,7 +94,7 @@ fn tiny() -> Result<PathBuf> {
                 &[&root.to_string_lossy(), &busybox.to_string_lossy()],
             ))?;
             super::initrd::write_program(&root.join("usr/sbin/init"), TINY_INIT)?;
-            make_disk(&root, &folder.join("root.img"), 384)?;
+            make_disk(&root, &folder.join("root.img"), 384, &TINY_FEATURES)?;
             fs::remove_dir_all(&root).context("remove the tiny guest's folder")
         },
     )
@@ -123,14 +131,14 @@ fn debian() -> Result<PathBuf> {
                 ])
                 .args([&root, &list]);
             quiet(&mut bootstrap)?;
-            make_disk(&root, &folder.join("root.img"), 2560)?;
+            make_disk(&root, &folder.join("root.img"), 2560, &[])?;
             quiet(as_root("rm").arg("-rf").arg(&root))
         },
     )
 }
 
 /// Writes a sparse ext4 image with the files of a folder.
-fn make_disk(root: &Path, image: &Path, size_mib: u32) -> Result<()> {
+fn make_disk(root: &Path, image: &Path, size_mib: u32, features: &[&str]) -> Result<()> {
     let mut mke2fs = as_root("mke2fs");
     mke2fs
         .args([
@@ -139,8 +147,9 @@ fn make_disk(root: &Path, image: &Path, size_mib: u32) -> Result<()> {
             "ext4",
             "-E",
             "lazy_itable_init=0,lazy_journal_init=0,root_owner=0:0",
-            "-d",
         ])
+        .args(features)
+        .arg("-d")
         .args([root, image])
         .arg(format!("{size_mib}M"));
     quiet(&mut mke2fs)?;

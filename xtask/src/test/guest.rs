@@ -8,10 +8,10 @@ use std::thread;
 use anyhow::Result;
 
 use super::Summary;
-use crate::build;
 use crate::guests::{self, Binaries, Guest, Verdict};
 use crate::kernels::Kernel;
 use crate::output::{block, line, step};
+use crate::{build, coverage};
 
 /// As many as CI has cores.
 const AT_A_TIME: usize = 2;
@@ -51,11 +51,13 @@ pub(super) fn stage(
         // A statement of its own, so that the lock isn't held while the guest runs.
         while let Some(kernel) = pop(&waiting) {
             let name = format!("{} {}", guest.name(), kernel.release);
+            let mut said = Vec::new();
             let verdict = guests::run(guest, kernel, &binaries, args, &mut |text| {
                 line(format!("{name} | {text}"));
+                said.push(text.to_owned());
             });
             if let Ok(mut done) = done.lock() {
-                done.push((name, verdict));
+                done.push((name, kernel, verdict, said));
             }
         }
     };
@@ -64,7 +66,16 @@ pub(super) fn stage(
             scope.spawn(work);
         }
     });
-    for (name, verdict) in done.into_inner().unwrap_or_default() {
+    for (name, kernel, verdict, said) in done.into_inner().unwrap_or_default() {
+        if let Some(column) = coverage::column(&kernel.release) {
+            let coverage = &mut summary.coverage;
+            for text in &said {
+                coverage.take(column, text);
+            }
+            if guest == Guest::Tiny && args.is_empty() && verdict.is_ok() {
+                coverage.complete(column);
+            }
+        }
         report(&name, verdict, summary);
     }
     Ok(())

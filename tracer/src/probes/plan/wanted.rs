@@ -336,6 +336,15 @@ pub(super) static WANTED: &[Wanted] = &[
             ),
         ]],
     ),
+    files(
+        "file-ioctl",
+        "what calls of the file systems' own do to files, such as verity",
+        &[&[Shape::entry(
+            "file_ioctl",
+            "mnt_drop_write_file",
+            &[("file", 0)],
+        )]],
+    ),
 ];
 
 /// Where `set_posix_acl` takes an inode (up to 6.1), access control lists pass the functions for
@@ -348,5 +357,18 @@ pub(super) static ACL: Wanted = files(
         "set_posix_acl",
         &[("dentry", 1), ("type", 2)],
         4,
+    )]],
+);
+
+/// Where there is no `vfs_fileattr_set` (up to 5.12), there is no call that sets flags by path, and
+/// what an ioctl sets is seen as any other.
+pub(super) static FLAGS: Wanted = files(
+    "set-flags",
+    "the flags of chattr(1)",
+    &[&[Shape::end(
+        "set_flags_1_3",
+        "vfs_fileattr_set",
+        &[("dentry", 1)],
+        3,
     )]],
 );

@@ -1,0 +1,414 @@
+//! Ways to change whose a file is, who may do what with it, and what else is known of it.
+
+use std::fs::{self, File};
+use std::io::Write as _;
+use std::os::fd::AsRawFd as _;
+use std::os::unix::fs::{PermissionsExt as _, chown, fchown, lchown, symlink};
+use std::path::Path;
+
+use nix::libc;
+use rustix::fs::{AtFlags, CWD, Timespec, Timestamps, XattrFlags};
+
+use super::content::open;
+use super::{Acting, Limit, Outcome, Way, by_fanotify, file};
+
+const OWNER: &[&str] = &["owner file"];
+const MODE: &[&str] = &["mode file"];
+const XATTR: &[&str] = &["xattr file"];
+
+const NO_FLAGS: Limit = by_fanotify(Outcome::Late(XATTR), "fanotify does not tell of flags");
+
+pub(super) const WAYS: &[Way] = &[
+    Way::new(
+        "chmod",
+        file,
+        |f| fs::set_permissions(f.join("file"), mode(0o600)).unwrap(),
+        MODE,
+    ),
+    Way::new(
+        "fchmod",
+        file,
+        |f| open(f).set_permissions(mode(0o600)).unwrap(),
+        MODE,
+    ),
+    Way::telling("fchmodat2", file, fchmodat2, MODE),
+    Way::new(
+        "chown",
+        file,
+        |f| chown(f.join("file"), Some(1000), None).unwrap(),
+        OWNER,
+    ),
+    Way::new(
+        "fchown",
+        file,
+        |f| fchown(open(f), None, Some(1000)).unwrap(),
+        OWNER,
+    ),
+    Way::new(
+        "lchown of a symbolic link",
+        |f| symlink("target", f.join("link")).unwrap(),
+        |f| lchown(f.join("link"), Some(1000), Some(1000)).unwrap(),
+        &["owner link"],
+    ),
+    Way::telling(
+        "write that clears the set-user-id bit",
+        |f| {
+            file(f);
+            chown(f.join("file"), Some(1000), Some(1000)).unwrap();
+            fs::set_permissions(f.join("file"), mode(0o4755)).unwrap();
+        },
+        |f| {
+            let mut file = open(f);
+            // As its owner: root keeps the bit.
+            drop_rights();
+            file.write_all(b"new").unwrap();
+            Acting::By {
+                pid: std::process::id(),
+                uid: 1000,
+            }
+        },
+        &["modify file"],
+    )
+    .limited(&[by_fanotify(
+        Outcome::Misattributed(&["modify file"]),
+        "fanotify tells a process and no thread, and the user is looked up afterwards",
+    )]),
+    Way::new(
+        "utimensat",
+        file,
+        |f| {
+            let none = AtFlags::empty();
+            rustix::fs::utimensat(CWD, f.join("file"), &epoch(), none).unwrap();
+        },
+        &[],
+    ),
+    Way::new(
+        "futimens",
+        file,
+        |f| rustix::fs::futimens(open(f), &epoch()).unwrap(),
+        &[],
+    ),
+    Way::new("setxattr", file, label, XATTR),
+    Way::new(
+        "fsetxattr",
+        file,
+        |f| rustix::fs::fsetxattr(open(f), "user.origin", b"here", XattrFlags::empty()).unwrap(),
+        XATTR,
+    ),
+    Way::telling("setxattrat", file, setxattrat, XATTR),
+    Way::new(
+        "removexattr",
+        |f| {
+            file(f);
+            label(f);
+        },
+        |f| rustix::fs::removexattr(f.join("file"), "trusted.origin").unwrap(),
+        XATTR,
+    ),
+    Way::new(
+        "access control list",
+        file,
+        |f| set(f, "system.posix_acl_access", &acl()),
+        XATTR,
+    ),
+    Way::new(
+        "access control list removed",
+        |f| {
+            file(f);
+            set(f, "system.posix_acl_access", &acl());
+        },
+        |f| rustix::fs::removexattr(f.join("file"), "system.posix_acl_access").unwrap(),
+        XATTR,
+    ),
+    Way::new(
+        "default access control list",
+        |f| fs::create_dir(f.join("file")).unwrap(),
+        |f| set(f, "system.posix_acl_default", &acl()),
+        XATTR,
+    ),
+    Way::new(
+        "file capabilities",
+        file,
+        |f| set(f, "security.capability", &CAPABILITY),
+        XATTR,
+    ),
+    Way::telling(
+        "FS_IOC_SETFLAGS, immutable",
+        file,
+        |f| set_flags(f, IMMUTABLE),
+        XATTR,
+    )
+    .limited(&[NO_FLAGS])
+    .tidied(|f| drop(set_flags(f, 0))),
+    Way::telling(
+        "FS_IOC_SETFLAGS, append only",
+        file,
+        |f| set_flags(f, APPEND),
+        XATTR,
+    )
+    .limited(&[NO_FLAGS])
+    .tidied(|f| drop(set_flags(f, 0))),
+    Way::telling(
+        "FS_IOC_SETFLAGS, mutable again",
+        |f| {
+            file(f);
+            drop(set_flags(f, IMMUTABLE));
+        },
+        |f| set_flags(f, 0),
+        XATTR,
+    )
+    .limited(&[NO_FLAGS]),
+    Way::telling(
+        "FS_IOC_SETFLAGS, no access times",
+        file,
+        |f| set_flags(f, NOATIME),
+        &[],
+    )
+    .limited(&[Limit {
+        on: &[""],
+        instead: Outcome::Unseen,
+        why: "of the flags only a, c, d, E, i and V are facts",
+    }]),
+    Way::telling("FS_IOC_ENABLE_VERITY", file, enable_verity, XATTR),
+    Way::telling(
+        "FS_IOC_SET_ENCRYPTION_POLICY",
+        |f| fs::create_dir(f.join("file")).unwrap(),
+        encrypt,
+        XATTR,
+    ),
+    Way::telling("file_setattr", file, file_setattr, XATTR)
+        .limited(&[NO_FLAGS])
+        .tidied(|f| drop(set_flags(f, 0))),
+];
+
+fn mode(mode: u32) -> fs::Permissions {
+    fs::Permissions::from_mode(mode)
+}
+
+fn epoch() -> Timestamps {
+    let epoch = Timespec {
+        tv_sec: 1,
+        tv_nsec: 0,
+    };
+    Timestamps {
+        last_access: epoch,
+        last_modification: epoch,
+    }
+}
+
+#[expect(
+    unsafe_code,
+    reason = "for this thread only, which the C library does not offer"
+)]
+fn drop_rights() {
+    // SAFETY: it takes numbers.
+    let dropped = unsafe { libc::syscall(libc::SYS_setresuid, -1, 1000, -1) };
+    assert_eq!(dropped, 0);
+}
+
+fn label(folder: &Path) {
+    set(folder, "trusted.origin", b"here");
+}
+
+fn set(folder: &Path, name: &str, value: &[u8]) {
+    rustix::fs::setxattr(folder.join("file"), name, value, XattrFlags::empty()).unwrap();
+}
+
+/// An access control list as the kernel takes it (`include/uapi/linux/posix_acl_xattr.h`): the
+/// owner may write, user 1000 and all others may read.
+fn acl() -> Vec<u8> {
+    let nobody = u32::MAX;
+    let entries: [(u16, u16, u32); 5] = [
+        (0x01, 6, nobody),
+        (0x02, 4, 1000),
+        (0x04, 4, nobody),
+        (0x10, 4, nobody),
+        (0x20, 4, nobody),
+    ];
+    let mut acl = 2_u32.to_le_bytes().to_vec();
+    for (tag, rights, id) in entries {
+        acl.extend(tag.to_le_bytes());
+        acl.extend(rights.to_le_bytes());
+        acl.extend(id.to_le_bytes());
+    }
+    acl
+}
+
+/// `cap_net_bind_service=ep` as a `struct vfs_cap_data` of version 2.
+const CAPABILITY: [u8; 20] = [1, 0, 0, 2, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+
+/// Numbers of calls that the C library's headers do not all have yet; the same on every port.
+const FCHMODAT2: libc::c_long = 452;
+const SETXATTRAT: libc::c_long = 463;
+const FILE_SETATTR: libc::c_long = 469;
+
+fn path_of(folder: &Path) -> std::ffi::CString {
+    std::ffi::CString::new(folder.join("file").to_str().unwrap()).unwrap()
+}
+
+fn called(name: &str, result: libc::c_long) -> Acting {
+    if result == 0 {
+        Acting::Done
+    } else {
+        Acting::Missing(format!("{name}: {}", std::io::Error::last_os_error()))
+    }
+}
+
+#[expect(unsafe_code, reason = "a call that is not wrapped yet")]
+fn fchmodat2(folder: &Path) -> Acting {
+    let path = path_of(folder);
+    let flags = libc::AT_SYMLINK_NOFOLLOW;
+    // SAFETY: the path lives through the call.
+    let result = unsafe { libc::syscall(FCHMODAT2, libc::AT_FDCWD, path.as_ptr(), 0o600, flags) };
+    called("fchmodat2", result)
+}
+
+/// `struct xattr_args` of `include/uapi/linux/xattr.h`.
+#[repr(C)]
+struct XattrArgs {
+    value: u64,
+    size: u32,
+    flags: u32,
+}
+
+#[expect(unsafe_code, reason = "a call that is not wrapped yet")]
+fn setxattrat(folder: &Path) -> Acting {
+    let path = path_of(folder);
+    let value = b"here";
+    let args = XattrArgs {
+        value: value.as_ptr() as u64,
+        size: 4,
+        flags: 0,
+    };
+    // SAFETY: path, name, value and arguments live through the call.
+    let result = unsafe {
+        libc::syscall(
+            SETXATTRAT,
+            libc::AT_FDCWD,
+            path.as_ptr(),
+            0,
+            c"user.origin".as_ptr(),
+            &raw const args,
+            size_of::<XattrArgs>(),
+        )
+    };
+    called("setxattrat", result)
+}
+
+// Flags of `include/uapi/linux/fs.h`.
+const IMMUTABLE: libc::c_long = 0x10;
+const APPEND: libc::c_long = 0x20;
+const NOATIME: libc::c_long = 0x80;
+
+nix::ioctl_read!(fs_ioc_getflags, b'f', 1, libc::c_long);
+nix::ioctl_write_ptr!(fs_ioc_setflags, b'f', 2, libc::c_long);
+
+/// Sets one flag and takes the others of these three away.
+#[expect(unsafe_code, reason = "ioctls")]
+fn set_flags(folder: &Path, flag: libc::c_long) -> Acting {
+    let file = File::open(folder.join("file")).unwrap();
+    let mut flags = 0;
+    // SAFETY: it writes one number.
+    if let Err(error) = unsafe { fs_ioc_getflags(file.as_raw_fd(), &raw mut flags) } {
+        return Acting::Missing(format!("FS_IOC_GETFLAGS: {error}"));
+    }
+    flags = flags & !(IMMUTABLE | APPEND | NOATIME) | flag;
+    // SAFETY: it reads one number.
+    match unsafe { fs_ioc_setflags(file.as_raw_fd(), &raw const flags) } {
+        Ok(_) => Acting::Done,
+        Err(error) => Acting::Missing(format!("FS_IOC_SETFLAGS: {error}")),
+    }
+}
+
+/// `struct file_attr` of `include/uapi/linux/fs.h`, with `FS_XFLAG_IMMUTABLE`.
+#[repr(C)]
+struct FileAttr {
+    flags: u64,
+    extent_size: u32,
+    extents: u32,
+    project: u32,
+    copy_on_write_extent_size: u32,
+}
+
+#[expect(unsafe_code, reason = "a call that is not wrapped yet")]
+fn file_setattr(folder: &Path) -> Acting {
+    let path = path_of(folder);
+    let attributes = FileAttr {
+        flags: 0x8,
+        extent_size: 0,
+        extents: 0,
+        project: 0,
+        copy_on_write_extent_size: 0,
+    };
+    // SAFETY: path and attributes live through the call.
+    let result = unsafe {
+        libc::syscall(
+            FILE_SETATTR,
+            libc::AT_FDCWD,
+            path.as_ptr(),
+            &raw const attributes,
+            size_of::<FileAttr>(),
+            0,
+        )
+    };
+    called("file_setattr", result)
+}
+
+/// `struct fsverity_enable_arg` of `include/uapi/linux/fsverity.h`.
+#[repr(C)]
+#[expect(unreachable_pub, reason = "so is the function that takes it")]
+pub struct EnableVerity {
+    version: u32,
+    hash_algorithm: u32,
+    block_size: u32,
+    zeros: [u32; 29],
+}
+
+/// `struct fscrypt_policy_v1` of `include/uapi/linux/fscrypt.h`.
+#[repr(C)]
+#[expect(unreachable_pub, reason = "so is the function that takes it")]
+pub struct Policy {
+    version: u8,
+    contents_mode: u8,
+    names_mode: u8,
+    flags: u8,
+    key: [u8; 8],
+}
+
+nix::ioctl_write_ptr!(fs_ioc_enable_verity, b'f', 133, EnableVerity);
+// Its direction is the wrong one in the kernel's headers, too.
+nix::ioctl_read!(fs_ioc_set_encryption_policy, b'f', 19, Policy);
+
+#[expect(unsafe_code, reason = "an ioctl")]
+fn enable_verity(folder: &Path) -> Acting {
+    let file = File::open(folder.join("file")).unwrap();
+    let argument = EnableVerity {
+        version: 1,
+        hash_algorithm: 1,
+        block_size: 4096,
+        zeros: [0; 29],
+    };
+    // SAFETY: it reads the argument.
+    match unsafe { fs_ioc_enable_verity(file.as_raw_fd(), &raw const argument) } {
+        Ok(_) => Acting::Done,
+        Err(error) => Acting::Missing(format!("verity: {error}")),
+    }
+}
+
+/// Lets what will be in the directory be encrypted with a key that nobody has.
+#[expect(unsafe_code, reason = "an ioctl")]
+fn encrypt(folder: &Path) -> Acting {
+    let directory = File::open(folder.join("file")).unwrap();
+    let mut policy = Policy {
+        version: 0,
+        contents_mode: 1,
+        names_mode: 4,
+        flags: 0,
+        key: [7; 8],
+    };
+    // SAFETY: it reads the policy.
+    match unsafe { fs_ioc_set_encryption_policy(directory.as_raw_fd(), &raw mut policy) } {
+        Ok(_) => Acting::Done,
+        Err(error) => Acting::Missing(format!("encryption: {error}")),
+    }
+}
