@@ -326,6 +326,11 @@ impl Assembler {
         self.in_order(Timestamp::MAX)
     }
 
+    /// Whether a change of that path is in the making.
+    pub fn is_in_hand(&self, path: &Text) -> bool {
+        self.pending.contains_key(path)
+    }
+
     /// Whether no change is in the making.
     pub fn is_empty(&self) -> bool {
         self.pending.is_empty() && self.finished.is_empty()

@@ -13,7 +13,7 @@ pub(crate) use self::ledger::from_stored;
 use self::ledger::{Draft, Known, Ledger};
 use self::renamed::Moved;
 use crate::assemble::{Assembled, Came, Touched};
-use crate::capture::{Capture, Captured, Found, inode_of};
+use crate::capture::{Capture, Captured, Found, Identity, inode_of};
 use crate::observed::Inode;
 use crate::reconcile::{Difference, DifferenceKind};
 use crate::store::{self, Batch, Reader};
@@ -215,7 +215,7 @@ impl Conclude {
         };
         let known = Known {
             state: state.clone(),
-            identity: crate::capture::Identity::default(),
+            identity: Identity::default(),
         };
         self.ledger.set(draft.path.clone(), Some(known), draft.time);
         draft.after = Some(state);
@@ -248,6 +248,12 @@ impl Conclude {
         }
         self.ledger.keep(&state, bytes);
         draft.after = Some(state.clone());
+        // What is there now is another one: comparing has to read it.
+        let identity = if moved_on {
+            Identity::default()
+        } else {
+            identity
+        };
         let known = Known { state, identity };
         self.ledger.set(draft.path.clone(), Some(known), draft.time);
         self.ledger.tell(draft);

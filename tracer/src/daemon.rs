@@ -45,8 +45,8 @@ enum Input {
     Signals(Vec<Signal>, Share),
     /// Comparing trees and facts found something.
     Difference(Box<Difference>, Share),
-    /// Comparing trees and facts is done.
-    Reconciled,
+    /// Comparing trees and facts has ended, with all of them compared or not.
+    Reconciled { completely: bool },
     /// Something was mounted or unmounted.
     Mounts,
     /// The roots were looked for again, as what is mounted in the trees is another: compare them.
@@ -115,7 +115,7 @@ pub fn run(config: &Config) -> anyhow::Result<()> {
         changes,
         status: Arc::new(move || shared.status()),
         group: api::group_id(&config.socket_group),
-        settle: Arc::new(move |about| settle.settle(about)),
+        settle: Arc::new(move |about| settle.settle(about) == kernel::Settled::Written),
         forget: forgetter(inputs.clone()),
     };
     listener_runtime.block_on(api::serve(listener, state, ended()));

@@ -15,7 +15,8 @@ use super::content::BEFORE;
 use super::reach::own_mounts;
 use super::{Acting, Limit, Outcome, Way, file, outside};
 
-const COPIED_UP: &[&str] = &["create upper/file", "xattr upper"];
+/// The mark in `trusted.` that the layer gets besides is not for the daemon to see.
+const COPIED_UP: &[&str] = &["create upper/file"];
 
 /// What an overlay of 5.10 or 6.1 hides, where writes to its layers are told under its own path.
 const fn hidden(instead: Outcome) -> Limit {
@@ -116,28 +117,42 @@ pub(super) const WAYS: &[Way] = &[
         &["create sub/file"],
     )
     .tidied(unmount)
-    .limited(&[LATER_MOUNT]),
+    .limited(&[Limit {
+        on: &[""],
+        instead: Outcome::Late(&["create sub/file", "mode sub"]),
+        why: COMPARED,
+    }]),
     Way::telling(
         "swap of a mount in the tree",
         |f| {
             mount_point(f);
-            drop(mount_over(f));
+            for source in ["one", "two"] {
+                let source = outside(f).join(source);
+                fs::create_dir_all(&source).unwrap();
+                fs::write(source.join("file"), source.to_str().unwrap()).unwrap();
+            }
+            bind(f, "one").unwrap();
         },
-        |f| {
-            unmount(f);
-            mount_over(f)
+        |f| match bind(f, "two") {
+            Ok(()) if is_tiny_guest() => Acting::Done,
+            Ok(()) => Acting::Missing("mounts are the host's own".to_owned()),
+            Err(error) => Acting::Missing(format!("bind mount: {error}")),
         },
-        &["create sub/file"],
+        &["modify sub/file"],
     )
-    .tidied(unmount)
-    .limited(&[LATER_MOUNT]),
+    .tidied(|f| {
+        unmount(f);
+        unmount(f);
+    })
+    .limited(&[Limit {
+        on: &[""],
+        instead: Outcome::Late(&["modify sub/file"]),
+        why: COMPARED,
+    }]),
 ];
 
-const LATER_MOUNT: Limit = Limit {
-    on: &[""],
-    instead: Outcome::Unseen,
-    why: "a mount that comes while the daemon runs is watched from its next start on",
-};
+const COMPARED: &str =
+    "what a mount shows and hides is found by comparing at once, and watched from then on";
 
 /// Whether disks and devices are there to be spoiled.
 pub(super) fn is_tiny_guest() -> bool {
@@ -268,6 +283,22 @@ fn unmount(folder: &Path) {
     if let Err(error) = umount(&folder.join("sub")) {
         eprintln!("unmount in `{}`: {error}", folder.display());
     }
+}
+
+/// Shows a folder from outside at the mount point.
+fn bind(folder: &Path, source: &str) -> nix::Result<()> {
+    if !is_tiny_guest() {
+        return Ok(());
+    }
+    let source = outside(folder).join(source);
+    let none = None::<&str>;
+    mount(
+        Some(&source),
+        &folder.join("sub"),
+        none,
+        MsFlags::MS_BIND,
+        none,
+    )
 }
 
 fn mount_over(folder: &Path) -> Acting {

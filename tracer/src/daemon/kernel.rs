@@ -7,7 +7,7 @@ use std::io::{Read as _, Write as _};
 use std::os::fd::AsFd as _;
 use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, channel, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
@@ -53,6 +53,17 @@ pub(super) struct Watching {
     threads: Vec<JoinHandle<()>>,
 }
 
+/// Says what came of settling.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Settled {
+    /// All that happened until then is in the store.
+    Written,
+    /// It takes longer than somebody who asks should wait.
+    Late,
+    /// Nothing is written: the store takes nothing, or the daemon is ending.
+    Refused,
+}
+
 /// Makes sure that what happened until now is in the store.
 #[derive(Clone)]
 pub(super) struct Settler {
@@ -60,16 +71,19 @@ pub(super) struct Settler {
 }
 
 impl Settler {
-    /// Tells whether all is written; if not, it took too long. A question `about` a file is about
-    /// it even if it waits for its true name.
-    pub(super) fn settle(&self, about: Option<Text>) -> bool {
+    /// Waits until all is written. A question `about` a file is about it even if it waits for its
+    /// true name.
+    pub(super) fn settle(&self, about: Option<Text>) -> Settled {
         let (answer, answered) = sync_channel(1);
         self.ask(Asker { about, answer });
-        let is_settled = answered.recv_timeout(PATIENCE).is_ok();
-        if !is_settled {
-            tracing::warn!("what is in hand was not written within {PATIENCE:?}");
+        match answered.recv_timeout(PATIENCE) {
+            Ok(()) => Settled::Written,
+            Err(RecvTimeoutError::Disconnected) => Settled::Refused,
+            Err(RecvTimeoutError::Timeout) => {
+                tracing::warn!("what is in hand was not written within {PATIENCE:?}");
+                Settled::Late
+            }
         }
-        is_settled
     }
 
     fn ask(&self, asker: Asker) {

@@ -121,8 +121,8 @@ impl Pipeline {
                     .context("conclude a difference")?;
                 self.commit_if_much()
             }
-            Input::Reconciled => {
-                self.reconciled();
+            Input::Reconciled { completely } => {
+                self.reconciled(completely);
                 self.commit(Some(now()))?;
                 memory::give_back();
                 Ok(())

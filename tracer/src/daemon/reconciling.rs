@@ -10,7 +10,7 @@ use change::{FactValue, Text};
 
 use super::Input;
 use super::budget::Budget;
-use super::kernel::Settler;
+use super::kernel::{Settled, Settler};
 use crate::assemble::QUIET;
 use crate::capture::Capture;
 use crate::reconcile::{Began, Difference, KnownFile, KnownFiles, Reconcile};
@@ -48,14 +48,16 @@ impl Comparison {
             if let Err(error) = rustix::process::setpriority_process(None, LOWEST_PRIORITY) {
                 tracing::debug!("lower the priority of comparing: {error}");
             }
-            match self.run(&store, &inputs) {
+            let ended = self.run(&store, &inputs);
+            let completely = ended.is_ok();
+            match ended {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {
-                    tracing::debug!("comparing the trees with the store ends with the daemon");
+                    tracing::debug!("comparing the trees ends: nothing can be written any more");
                 }
                 Err(error) => tracing::error!("compare the trees with the store: {error}"),
                 Ok(()) => {}
             }
-            drop(inputs.send(Input::Reconciled));
+            drop(inputs.send(Input::Reconciled { completely }));
         };
         let thread = thread::Builder::new().name("reconcile".to_owned());
         if let Err(error) = thread.spawn(work) {
@@ -64,6 +66,8 @@ impl Comparison {
     }
 
     fn run(&self, store: &Path, inputs: &SyncSender<Input>) -> io::Result<()> {
+        // What was seen by now is to be a fact, and no difference.
+        self.settle()?;
         let mut facts = Facts(Reader::open(store).map_err(io::Error::other)?);
         let reconcile = Reconcile {
             trees: &self.trees,
@@ -91,10 +95,7 @@ impl Comparison {
         if !contested.is_empty() {
             // Exact records come first: what they tell is no difference any more.
             thread::sleep(QUIET + TICK);
-            let is_settled = (0..ATTEMPTS).any(|_| self.settler.settle(None));
-            if !is_settled {
-                return Err(io::Error::from(io::ErrorKind::TimedOut));
-            }
+            self.settle()?;
             contested.into_iter().try_for_each(pass_on)?;
         }
         tracing::info!(
@@ -103,6 +104,18 @@ impl Comparison {
             tally.differences
         );
         Ok(())
+    }
+
+    /// Waits until the exact records until now are in the store.
+    fn settle(&self) -> io::Result<()> {
+        for _ in 0..ATTEMPTS {
+            match self.settler.settle(None) {
+                Settled::Written => return Ok(()),
+                Settled::Refused => return Err(io::ErrorKind::Interrupted.into()),
+                Settled::Late => {}
+            }
+        }
+        Err(io::ErrorKind::TimedOut.into())
     }
 }
 

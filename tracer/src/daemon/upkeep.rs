@@ -100,6 +100,10 @@ impl Pipeline {
     }
 
     pub(super) fn take_difference(&mut self, difference: Difference) -> Result<(), store::Error> {
+        if self.assembler.is_in_hand(&difference.path) {
+            // An exact record tells of it in a moment.
+            return Ok(());
+        }
         let now = now();
         match (self.comparing.complete_until, difference) {
             (Some(complete_until), difference) => {
@@ -166,12 +170,16 @@ impl Pipeline {
     }
 
     /// A comparison has ended, and all that it found is taken in.
-    pub(super) fn reconciled(&mut self) {
-        // What was seen first may have changed since, and nobody would have noticed.
-        let since = self.comparing.since.earliest;
+    pub(super) fn reconciled(&mut self, completely: bool) {
         let missed = self.comparing.missed_from.take();
-        let complete_until = missed.map_or(since, |missed| missed.min(since));
-        self.comparing.complete_until = Some(complete_until);
+        let until = if completely {
+            // What was seen first may have changed since, and nobody would have noticed.
+            Some(self.comparing.since.earliest)
+        } else {
+            self.comparing.complete_until
+        };
+        self.comparing.complete_until =
+            until.map(|until| missed.map_or(until, |missed| missed.min(until)));
         self.comparing.is_running = false;
         if self.comparing.again {
             self.compare_again();
