@@ -3,6 +3,7 @@
 //! Purely in memory and without a clock of its own: it is told what was seen and what time it is.
 //! What a finished change did to the file (its states before and after) is found by `conclude`.
 
+mod contents;
 mod names;
 mod pending;
 mod renames;
@@ -11,13 +12,12 @@ use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
 use std::time::Duration;
 
-use change::{FileState, Text, Timestamp};
+use change::{Text, Timestamp};
 
 pub use pending::{Assembled, Came, Touched};
 use pending::{Pending, State};
 use renames::Moved;
 
-use crate::capture::Captured;
 use crate::observed::{Action, FileEvent, Inode, Left, Who};
 
 /// A change is finished when nothing more happened to the file for so long.
@@ -26,8 +26,6 @@ pub const QUIET: Duration = Duration::from_secs(1);
 pub const LONGEST: Duration = Duration::from_secs(10);
 /// How many changes may be in the making before the oldest are finished early.
 const MAX_PENDING: usize = 10_000;
-/// How much content waits with the changes that it belongs to; what is more is handed over before.
-const MAX_CONTENT: usize = 8 << 20;
 
 /// Holds the changes in the making, one a path.
 #[derive(Default)]
@@ -245,52 +243,6 @@ impl Assembler {
             self.finish(path);
         }
         self.begin(Pending::gone(path.clone(), State::Deleted, seen));
-    }
-
-    /// The paths whose content should be read now, each once. What is being written is only read
-    /// when it has been quiet.
-    pub fn take_touched(&mut self) -> Vec<Text> {
-        let mut touched = std::mem::take(&mut self.touched);
-        touched.sort_unstable();
-        touched.dedup();
-        touched.retain(|path| {
-            self.pending
-                .get(path)
-                .is_some_and(|pending| !pending.is_gone() && !pending.writing)
-        });
-        touched
-    }
-
-    /// What the kernel saw last of the file that is to be read.
-    pub fn expected(&self, path: &Text) -> Option<Inode> {
-        self.pending.get(path)?.inode
-    }
-
-    /// Hands over what was read of a path that [`Assembler::take_touched`] told.
-    pub fn set_captured(&mut self, path: &Text, captured: Captured) {
-        if let Some(pending) = self.pending.get_mut(path) {
-            self.content_bytes += captured.content_len();
-            pending.captured = Some(captured);
-        }
-    }
-
-    /// Takes away the content that waits where it has become much, to be kept at once: its changes
-    /// still name it by its hash.
-    pub fn take_excess(&mut self) -> Vec<(FileState, Vec<u8>)> {
-        if self.content_bytes <= MAX_CONTENT {
-            return Vec::new();
-        }
-        self.content_bytes = 0;
-        let pending = self
-            .pending
-            .values_mut()
-            .map(|pending| &mut pending.captured);
-        let finished = self
-            .finished
-            .iter_mut()
-            .map(|assembled| &mut assembled.captured);
-        let all = pending.chain(finished).flatten();
-        all.filter_map(Captured::take_content).collect()
     }
 
     /// The changes that are finished by now, in the order of their times: each is handed over when

@@ -244,9 +244,9 @@ const FLAGS: u64 = 3;
 const UNKNOWN: u64 = 4;
 
 /// The flags of chattr(1) are set: `vfs_fileattr_set`, which `FS_IOC_SETFLAGS`, `FS_IOC_FSSETXATTR`
-/// and file_setattr(2) end in from 5.13 on.
+/// and `file_setattr(2)` end in from 5.13 on.
 ///
-/// Without it: what file_setattr(2) sets is seen late.
+/// Without it: what `file_setattr(2)` sets is seen late.
 /// match-proto: `int vfs_fileattr_set(struct mnt_idmap *idmap, struct dentry *dentry, struct file_kattr *fa)`
 #[fexit]
 pub(crate) fn set_flags_1_3(ctx: FExitContext) -> u32 {

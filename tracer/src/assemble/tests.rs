@@ -1,7 +1,9 @@
 //! What users do, told as the kernel tells it.
 
 use super::*;
-use crate::capture::{Found, Identity};
+use change::FileState;
+
+use crate::capture::{Captured, Found, Identity};
 use crate::observed::{Name, ProcessId, Task};
 
 fn process(pid: u32, parent: u32) -> Who {
