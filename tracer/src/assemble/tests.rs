@@ -1,8 +1,8 @@
 //! What users do, told as the kernel tells it.
 
-use super::*;
 use change::FileState;
 
+use super::*;
 use crate::capture::{Captured, Found, Identity};
 use crate::observed::{Name, ProcessId, Task};
 
