@@ -21,7 +21,7 @@ fn prepare_labelled(folder: &Path) {
 
 fn label(folder: &Path) {
     let flags = XattrFlags::empty();
-    setxattr(folder.join("file"), "trusted.origin", b"here", flags).unwrap();
+    setxattr(folder.join("file"), "user.origin", b"here", flags).unwrap();
 }
 
 /// An access control list as the kernel takes it (`include/uapi/linux/posix_acl_xattr.h`): the
@@ -75,7 +75,7 @@ fn a_new_extended_attribute_is_an_xattr() {
     let change = acted.only("xattr", "file");
     assert_eq!(change["before"]["xattrs"], Value::Null, "{change:#}");
     assert_eq!(
-        change["after"]["xattrs"]["trusted.origin"], "here",
+        change["after"]["xattrs"]["user.origin"], "here",
         "{change:#}"
     );
 }
@@ -83,11 +83,11 @@ fn a_new_extended_attribute_is_an_xattr() {
 #[test]
 fn a_removed_extended_attribute_is_an_xattr() {
     let acted = act(daemon, prepare_labelled, |folder| {
-        removexattr(folder.join("file"), "trusted.origin").unwrap();
+        removexattr(folder.join("file"), "user.origin").unwrap();
     });
     let change = acted.only("xattr", "file");
     assert_eq!(
-        change["before"]["xattrs"]["trusted.origin"], "here",
+        change["before"]["xattrs"]["user.origin"], "here",
         "{change:#}"
     );
     assert_eq!(change["after"]["xattrs"], Value::Null, "{change:#}");

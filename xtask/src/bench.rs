@@ -4,11 +4,14 @@
 
 mod table;
 
+use std::process::Command;
+
 use anyhow::{Result, bail};
 use clap::Args;
 
 use crate::guests::{self, Binaries, Guest};
 use crate::output::{block, line, step};
+use crate::process::run as run_command;
 use crate::tools::{Need, install_missing};
 use crate::{build, kernels};
 use table::Table;
@@ -21,10 +24,25 @@ pub(crate) struct BenchArgs {
     /// Measure on this line of kernels only, such as 6.1
     #[arg(long, value_name = "PREFIX")]
     kernel: Option<String>,
+    /// Measure a large store on this host instead of the costs of watching
+    #[arg(long, conflicts_with = "kernel")]
+    store: bool,
+    /// How many changes that store has
+    #[arg(long, value_name = "N", requires = "store", default_value_t = 10_000_000)]
+    changes: u64,
 }
 
 /// Measures in a guest on each kernel, one after the other, and prints the tables.
 pub(crate) fn run(args: &BenchArgs) -> Result<()> {
+    if args.store {
+        step(format!("measure a store of {} changes", args.changes));
+        let mut cargo = Command::new("cargo");
+        cargo
+            .args(["bench", "--quiet", "--package", "tracer", "--bench", "store", "--"])
+            .arg(args.changes.to_string())
+            .current_dir(build::root());
+        return run_command(&mut cargo);
+    }
     install_missing(&[Need::Guests])?;
     step("build for the guests");
     let (tracer, tests) = (build::tracer()?, build::tests(Guest::Bench.name())?);

@@ -102,7 +102,7 @@ pub(super) const WAYS: &[Way] = &[
             file(f);
             label(f);
         },
-        |f| rustix::fs::removexattr(f.join("file"), "trusted.origin").unwrap(),
+        |f| rustix::fs::removexattr(f.join("file"), "user.origin").unwrap(),
         XATTR,
     ),
     Way::new(
@@ -207,7 +207,7 @@ fn drop_rights() {
 }
 
 fn label(folder: &Path) {
-    set(folder, "trusted.origin", b"here");
+    set(folder, "user.origin", b"here");
 }
 
 fn set(folder: &Path, name: &str, value: &[u8]) {

@@ -15,7 +15,7 @@ use super::content::BEFORE;
 use super::reach::own_mounts;
 use super::{Acting, Limit, Outcome, Way, file, outside};
 
-/// The mark in `trusted.` that the layer gets besides is not for the daemon to see.
+/// The mark in `trusted.` that the layer gets besides is left out.
 const COPIED_UP: &[&str] = &["create upper/file"];
 
 /// What an overlay of 5.10 or 6.1 hides, where writes to its layers are told under its own path.

@@ -13,6 +13,10 @@ use crate::trees::open;
 /// Left out: the integrity subsystem rewrites its hashes and signatures by itself.
 const LEFT_OUT: [&str; 2] = ["security.ima", "security.evm"];
 
+/// Left out, too: file systems note there for themselves what they do, overlayfs above all. To read
+/// it takes `CAP_SYS_ADMIN`, and facts are to be the same with it and without.
+const LEFT_OUT_NAMESPACE: &str = "trusted.";
+
 /// A value larger than this stands as its hash.
 const LARGEST_SHOWN: usize = 1024;
 
@@ -50,7 +54,7 @@ pub(super) fn read(file: impl AsFd) -> BTreeMap<String, String> {
     let names = list.as_deref().unwrap_or_default().split(|&byte| byte == 0);
     for name in names.filter(|name| !name.is_empty()) {
         let shown = String::from_utf8_lossy(name).into_owned();
-        if LEFT_OUT.contains(&shown.as_str()) {
+        if LEFT_OUT.contains(&shown.as_str()) || shown.starts_with(LEFT_OUT_NAMESPACE) {
             continue;
         }
         // It can be removed between listing and reading.
