@@ -10,7 +10,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::wait_for;
+use crate::{http, wait_for};
 
 /// Where a guest shows what it finds after a failure; see `run-tests.sh`.
 const GUEST_LOGS: &str = "/var/log/tracer-tests";
@@ -108,7 +108,7 @@ impl Daemon {
         let config = format!(
             "state_dir = '{}'\nsocket = '{}'\nsocket_group = \"\"\nwatch = {watch:?}\n{}\n",
             daemon.state().display(),
-            daemon.folder.path().join("socket").display(),
+            daemon.socket().display(),
             options.settings,
         );
         fs::write(daemon.config(), config).unwrap();
@@ -123,11 +123,7 @@ impl Daemon {
                 self.child = None;
                 panic!("the daemon ended with {status}:\n{}", self.read_log());
             }
-            let asked = self.tracer(&["status", "--json"]);
-            match asked.code {
-                Some(0) => Ok(()),
-                _ => Err(asked.errors),
-            }
+            http::get(&self.socket(), "/v1/status").map(drop)
         });
         // What comparing finds late would otherwise stand among what a test did.
         wait_for("the daemon has compared the trees", || {
@@ -170,6 +166,11 @@ impl Daemon {
     /// The folder of its store.
     pub fn state(&self) -> PathBuf {
         self.folder.path().join("state")
+    }
+
+    /// Where it answers.
+    fn socket(&self) -> PathBuf {
+        self.folder.path().join("socket")
     }
 
     /// Its configuration file.
@@ -217,6 +218,11 @@ impl Daemon {
 
     /// The changes of one file, newest first, each with its diff.
     pub fn who(&self, path: impl AsRef<Path>) -> Vec<Value> {
+        if asks_often() {
+            let target = format!("/v1/who?n=1000&subject={}", http::encoded(path.as_ref()));
+            let mut answer = http::get(&self.socket(), &target).unwrap();
+            return std::mem::take(answer["changes"].as_array_mut().unwrap());
+        }
         let mut command = self.command(&["who", "--json", "-n", "1000"]);
         objects(command.arg(path.as_ref()))
     }
@@ -235,12 +241,28 @@ impl Daemon {
 
     /// The changes of what lies in a folder, newest first.
     pub fn log(&self, folder: impl AsRef<Path>) -> Vec<Value> {
+        if asks_often() {
+            let pattern = folder.as_ref().join("**");
+            let target = format!("/v1/changes?n=1000&path={}", http::encoded(&pattern));
+            return http::all(&self.socket(), &target, usize::MAX).unwrap();
+        }
         let pattern = format!("{}/**", folder.as_ref().display());
         self.ask(&["log", "-n", "100000", "--path", &pattern])
     }
 
+    /// The newest changes of anything, the newest first.
+    pub fn newest(&self, count: usize) -> Vec<Value> {
+        if asks_often() {
+            return http::all(&self.socket(), "/v1/changes?n=1000", count).unwrap();
+        }
+        self.ask(&["log", "-n", &count.to_string()])
+    }
+
     /// How it is.
     pub fn status(&self) -> Value {
+        if asks_often() {
+            return http::get(&self.socket(), "/v1/status").unwrap();
+        }
         self.ask(&["status"]).remove(0)
     }
 
@@ -298,6 +320,11 @@ impl Drop for Daemon {
 }
 
 /// The objects that a command of the tracer prints.
+/// Whether the tests of this place ask so often that the command line is too slow for it.
+fn asks_often() -> bool {
+    env::var_os("TRACER_GUEST").is_some_and(|guest| guest == "tiny")
+}
+
 fn objects(command: &mut Command) -> Vec<Value> {
     let asked = run(command);
     assert!(

@@ -10,6 +10,7 @@
 
 mod acting;
 mod daemon;
+mod http;
 mod wait;
 pub mod ways;
 

@@ -257,7 +257,7 @@ impl Proof<'_> {
 
     /// What was told since, wherever it was, oldest first.
     fn changes_since(&self, known: u64) -> Vec<Value> {
-        let mut changes = self.daemon.ask(&["log", "-n", "1000"]);
+        let mut changes = self.daemon.newest(1000);
         changes.retain(|change| change["seq"].as_u64().is_some_and(|seq| seq > known));
         changes.reverse();
         changes
