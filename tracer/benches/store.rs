@@ -4,6 +4,12 @@
 //! The log is that of a busy host: 20 000 files, each change by a process of its own below one of a
 //! thousand logins, nine of ten without content. A hundred small files have contents, for `blame`.
 #![expect(clippy::print_stdout, reason = "what it prints is what it is for")]
+#![expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_precision_loss,
+    clippy::cast_sign_loss,
+    reason = "its numbers are small, or shown without their last digits"
+)]
 
 use std::path::Path;
 use std::time::Instant;
@@ -38,8 +44,14 @@ fn main() -> Result<()> {
     let bytes = fs::metadata(&path)?.len();
     println!("| {changes} changes, no contents | |");
     println!("|---|---|");
-    println!("| bytes on the disk a change | {:.0} |", bytes as f64 / changes as f64);
-    println!("| microseconds a change to write | {:.1} |", seconds * 1e6 / changes as f64);
+    println!(
+        "| bytes on the disk a change | {:.0} |",
+        bytes as f64 / changes as f64
+    );
+    println!(
+        "| microseconds a change to write | {:.1} |",
+        seconds * 1e6 / changes as f64
+    );
     keep(&path)?;
     ask(&path)
 }
@@ -149,7 +161,11 @@ fn push(batch: &mut Batch, subject: &Subject, states: [Option<FactValue>; 2], nu
         seq: 0,
         time,
         subject: subject.clone(),
-        op: if before.is_some() { Op::Modify } else { Op::Create },
+        op: if before.is_some() {
+            Op::Modify
+        } else {
+            Op::Create
+        },
         from: None,
         before,
         after,
@@ -198,7 +214,9 @@ fn actor(number: u64) -> Actor {
             pid: 4711 + (number % 30_000) as u32,
             start: Timestamp::from_parts(1_795_000_000 + number.cast_signed() / 100, 5),
             exe: Some("/usr/bin/sed".to_owned()),
-            argv: ["sed", "-i", "s/768/4096/", "site.conf"].map(str::to_owned).to_vec(),
+            argv: ["sed", "-i", "s/768/4096/", "site.conf"]
+                .map(str::to_owned)
+                .to_vec(),
             argv_truncated: false,
             cwd: Some("/root".to_owned()),
         },

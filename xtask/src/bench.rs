@@ -28,7 +28,12 @@ pub(crate) struct BenchArgs {
     #[arg(long, conflicts_with = "kernel")]
     store: bool,
     /// How many changes that store has
-    #[arg(long, value_name = "N", requires = "store", default_value_t = 10_000_000)]
+    #[arg(
+        long,
+        value_name = "N",
+        requires = "store",
+        default_value_t = 10_000_000
+    )]
     changes: u64,
 }
 
@@ -38,7 +43,15 @@ pub(crate) fn run(args: &BenchArgs) -> Result<()> {
         step(format!("measure a store of {} changes", args.changes));
         let mut cargo = Command::new("cargo");
         cargo
-            .args(["bench", "--quiet", "--package", "tracer", "--bench", "store", "--"])
+            .args([
+                "bench",
+                "--quiet",
+                "--package",
+                "tracer",
+                "--bench",
+                "store",
+                "--",
+            ])
             .arg(args.changes.to_string())
             .current_dir(build::root());
         return run_command(&mut cargo);
