@@ -29,7 +29,7 @@ pub(crate) fn all(socket: &Path, target: &str, most: usize) -> Result<Vec<Value>
         if let Some(found) = page["items"].as_array_mut() {
             items.append(found);
         }
-        match page["next"].as_u64() {
+        match page["next"].as_str() {
             Some(next) if items.len() < most => cursor = format!("&cursor={next}"),
             _ => return Ok(items),
         }
