@@ -8,7 +8,7 @@ use std::{env, fs};
 #[expect(dead_code, reason = "xtask uses the rest of it")]
 mod toolchain;
 
-use object::build::elf::{Builder, SectionData};
+use object::build::elf::{Builder, SectionData, SymbolId};
 use object::elf::SHT_STRTAB;
 use toolchain::{BPF_TARGET, Toolchain};
 
@@ -59,10 +59,39 @@ fn build() -> Result<(), String> {
     Ok(())
 }
 
+/// Refuses programs that call functions of the object, such as the compiler's own `memset`: where
+/// such a program reads through a null pointer, 5.10 ends in an oops, as `search_bpf_extables` finds
+/// the whole program's empty table in the place of the function's (seen on 5.10.262).
+fn refuse_functions(object: &Builder<'_>) -> Result<(), String> {
+    let is_function = |symbol: SymbolId| {
+        let section = object.symbols.get(symbol).section;
+        let name = section.map(|section| &object.sections.get(section).name);
+        name.is_some_and(|name| name.as_slice() == b".text")
+    };
+    for section in &object.sections {
+        let is_code = !section.name.starts_with(b".rel.");
+        let SectionData::Relocation(relocations) = &section.data else {
+            continue;
+        };
+        let mut called = relocations
+            .iter()
+            .filter_map(|relocation| relocation.symbol);
+        if let Some(symbol) = called.find(|symbol| is_code && is_function(*symbol)) {
+            let name = String::from_utf8_lossy(&object.symbols.get(symbol).name).into_owned();
+            let section = String::from_utf8_lossy(&section.name).into_owned();
+            return Err(format!(
+                "a program calls `{name}` ({section}): write it such that the compiler needs no function"
+            ));
+        }
+    }
+    Ok(())
+}
+
 /// The object without DWARF, from which bpf-linker has made the BTF: 3.6 of its 4 MB, which the
 /// daemon would carry in its memory from the reading on.
-fn strip(linked: &[u8]) -> Result<Vec<u8>, object::build::Error> {
-    let mut object = Builder::read(linked)?;
+fn strip(linked: &[u8]) -> Result<Vec<u8>, String> {
+    let mut object = Builder::read(linked).map_err(|error| error.to_string())?;
+    refuse_functions(&object)?;
     for section in &mut object.sections {
         let name = section.name.strip_prefix(b".rel").unwrap_or(&section.name);
         section.delete = name.starts_with(b".debug_");
@@ -74,6 +103,7 @@ fn strip(linked: &[u8]) -> Result<Vec<u8>, object::build::Error> {
     names.sh_type = SHT_STRTAB;
     names.data = SectionData::SectionString;
     let mut stripped = Vec::new();
-    object.write(&mut stripped)?;
+    let written = object.write(&mut stripped);
+    written.map_err(|error| error.to_string())?;
     Ok(stripped)
 }

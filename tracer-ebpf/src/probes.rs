@@ -67,7 +67,7 @@ fn fill_terminal(header: &mut Header, signal: *const u8) {
     let session = Probed::new(Probed::load::<u64>(ids.wrapping_add(PIDTYPE_SID * 8)) as *const u8);
     // The first of `numbers` is the id in the host's namespace.
     header.posix_session = session.u32(|o| &o.pid_numbers);
-    header.tty = [0; 16];
+    read::clear(&mut header.tty);
     let tty = signal.object(|o| &o.signal_tty);
     if !tty.is_null() {
         let name = tty.at(|o| &o.tty_name).address();
@@ -79,20 +79,7 @@ fn fill_terminal(header: &mut Header, signal: *const u8) {
 #[inline(always)]
 fn fill_inode<M: Memory>(record: &mut InodeRecord, inode: M) {
     if inode.is_null() {
-        *record = InodeRecord {
-            number: 0,
-            size: 0,
-            ctime_sec: 0,
-            mtime_sec: 0,
-            ctime_nsec: 0,
-            mtime_nsec: 0,
-            dev: 0,
-            mode: 0,
-            links: 0,
-            uid: 0,
-            gid: 0,
-            generation: 0,
-        };
+        read::clear(record);
         return;
     }
     record.number = inode.u64(|o| &o.inode_number);

@@ -181,6 +181,15 @@ pub(crate) fn copy_kernel(to: *mut u8, size: u32, from: *const u8) -> bool {
     unsafe { generated::bpf_probe_read_kernel(to.cast(), size, from.cast()) == 0 }
 }
 
+/// Fills with zeros, by a helper that cannot read at address 0 and then does that. For zeros in the
+/// code the compiler calls a function of its own; a program that has such functions and reads through
+/// a null pointer ends in an oops on 5.10, which looks for the way out in the wrong table.
+#[inline(always)]
+pub(crate) fn clear<T: zerocopy::FromBytes + zerocopy::IntoBytes>(value: &mut T) {
+    let start = core::ptr::from_mut(value).cast();
+    copy_kernel(start, size_of::<T>() as u32, core::ptr::null());
+}
+
 /// Copies a string from kernel memory; tells its length with the NUL, or a negative error.
 ///
 /// Never to the first byte of a map's value: on 5.8 to 6.1 without the fix 8678ea06852c that can

@@ -58,6 +58,10 @@ fn try_dirtied(file: Typed) -> Option<()> {
 #[inline(always)]
 fn send_description(file: Typed, kind: RecordKind, probe: Probe, detail: u64) -> Option<()> {
     let entry = file.at(|o| &o.file_path).object(|o| &o.path_dentry);
+    if entry.is_null() {
+        // It was never opened: the last step of an open failed.
+        return Some(());
+    }
     let Some(place) = recorded(maps::settings()?, entry) else {
         return Some(());
     };
@@ -104,9 +108,11 @@ pub(super) fn put_file<M: Memory>(
     record.path = path;
     record.path.place = record.inode.dev;
     record.detail = detail;
-    record.description = 0;
-    record.extra_len = 0;
-    record.extra_root = 0;
+    // Unknown to the compiler, or it would call a function to write zeros; see `read::clear`.
+    let none = core::hint::black_box(0_u32);
+    record.description = u64::from(none);
+    record.extra_len = none;
+    record.extra_root = none;
     (end, now_ns)
 }
 
