@@ -1,18 +1,20 @@
 //! `cargo xtask test`: everything that CI runs, the quick things first, each to its end.
 
-mod guest;
+mod harness;
 
 use std::process::Command;
+use std::time::Instant;
 use std::{mem, thread};
 
 use anyhow::{Context as _, Result, anyhow, bail};
 use clap::{Args, ValueEnum};
 
-use crate::coverage::{self, Coverage};
+use self::harness::Place;
+use crate::coverage::Coverage;
 use crate::guests::Guest;
 use crate::kernels::{self, Kernel};
 use crate::output::{line, step};
-use crate::process::{as_root, follow};
+use crate::process::follow;
 use crate::tools::{Need, install_missing};
 use crate::{build, check, guests};
 
@@ -64,6 +66,13 @@ impl Summary {
         self.failed.push(name.to_owned());
     }
 
+    /// Notes what a harness has said at its end.
+    fn harness(&mut self, name: &str, seconds: u64, said: &[String]) {
+        self.lines.push(format!("-- {name}, {seconds} s"));
+        let closing = said.iter().filter(|text| text.starts_with("test result:"));
+        self.lines.extend(closing.cloned());
+    }
+
     fn finish(mut self, write_coverage: bool) -> Result<()> {
         step("results");
         self.lines.iter().for_each(line);
@@ -99,27 +108,19 @@ pub(crate) fn run(args: &TestArgs) -> Result<()> {
         let result = unit(&mut summary);
         record(&mut summary, "unit", result);
     }
-    if wanted(Stage::Host) {
-        let result = host(&mut summary, &args.args);
-        record(&mut summary, "host", result);
-    }
+    let mut places = Vec::new();
+    places.extend(wanted(Stage::Host).then_some(Place::Host));
     if let Some(material) = material {
         let kernels = material
             .join()
             .map_err(|_panic| anyhow!("the preparation of guests panicked"))?;
-        let result = kernels.and_then(|kernels| {
-            let built = guest::Built::tracer()?;
-            if wanted(Stage::Tiny) {
-                guest::stage(Guest::Tiny, &kernels, &built, &args.args, &mut summary)?;
-            }
-            if wanted(Stage::Debian) {
-                let stories = story_kernels(args, &kernels);
-                guest::stage(Guest::Debian, &stories, &built, &args.args, &mut summary)?;
-            }
-            Ok(())
-        });
-        record(&mut summary, "guests", result);
+        match kernels {
+            Ok(kernels) => places.extend(guests_for(args, &kernels)),
+            Err(error) => summary.failed("guests", &error),
+        }
     }
+    let result = harness::run(&places, &args.args, &mut summary);
+    record(&mut summary, "host and guests", result);
     summary.finish(args.write_coverage)
 }
 
@@ -137,14 +138,25 @@ fn lines(args: &TestArgs) -> Vec<String> {
     }
 }
 
-fn story_kernels(args: &TestArgs, kernels: &[Kernel]) -> Vec<Kernel> {
+/// The guests asked for, those with the longest tests first.
+fn guests_for(args: &TestArgs, kernels: &[Kernel]) -> Vec<Place> {
+    let wanted = |stage| args.only.is_none_or(|only| only == stage);
     let tells_stories = |kernel: &&Kernel| {
         args.kernel.is_some()
             || STORY_KERNELS
                 .iter()
                 .any(|line| kernels::is_of_line(&kernel.release, line))
     };
-    kernels.iter().filter(tells_stories).cloned().collect()
+    let mut places = Vec::new();
+    if wanted(Stage::Tiny) {
+        let tiny = kernels.iter().cloned();
+        places.extend(tiny.map(|kernel| Place::Guest(Guest::Tiny, kernel)));
+    }
+    if wanted(Stage::Debian) {
+        let debian = kernels.iter().filter(tells_stories).cloned();
+        places.extend(debian.map(|kernel| Place::Guest(Guest::Debian, kernel)));
+    }
+    places
 }
 
 fn prepare(lines: &[String], debian: bool) -> Result<Vec<Kernel>> {
@@ -170,33 +182,14 @@ fn unit(summary: &mut Summary) -> Result<()> {
     )
 }
 
-/// The daemon end to end, here: no probes, since it's not for us to load them into this kernel. One
-/// test at a time, as what another one forks would hold a file open that was written and closed.
-fn host(summary: &mut Summary, args: &[String]) -> Result<()> {
-    step("test: host");
-    let (tracer, tests) = (build::tracer()?, build::tests("host")?);
-    let mut command = as_root("env");
-    command
-        .arg(format!("TRACER={}", tracer.display()))
-        .arg("TRACER_GUEST=host")
-        .arg(tests)
-        .arg("--test-threads=1")
-        .args(args);
-    follow_tests(&mut command, "host", summary)?;
-    if args.is_empty() {
-        summary.coverage.complete(coverage::HOST);
-    }
-    Ok(())
-}
-
 /// Prints a harness's output and keeps its closing lines.
 fn follow_tests(command: &mut Command, name: &str, summary: &mut Summary) -> Result<()> {
-    follow(command, |text| {
+    let started = Instant::now();
+    let mut said = Vec::new();
+    let result = follow(command, |text| {
         line(text);
-        summary.coverage.take(coverage::HOST, text);
-        if text.starts_with("test result:") {
-            summary.lines.push(format!("-- {name}"));
-            summary.lines.push(text.to_owned());
-        }
-    })
+        said.push(text.to_owned());
+    });
+    summary.harness(name, started.elapsed().as_secs(), &said);
+    result
 }

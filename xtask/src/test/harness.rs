@@ -1,0 +1,213 @@
+//! The test executables for the host and the guests: a pool runs several of them at a time.
+
+use std::collections::VecDeque;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::time::Instant;
+use std::{ptr, thread};
+
+use anyhow::{Error, Result};
+
+use super::Summary;
+use crate::guests::{self, Binaries, Guest, Verdict};
+use crate::kernels::Kernel;
+use crate::output::{block, line, step};
+use crate::process::{as_root, follow};
+use crate::{build, coverage};
+
+/// One more than CI has cores: each of them waits for a clock now and then.
+const AT_A_TIME: usize = 3;
+
+/// Where a test executable runs.
+pub(super) enum Place {
+    /// Here, watching by fanotify.
+    Host,
+    Guest(Guest, Kernel),
+}
+
+impl Place {
+    fn target(&self) -> &'static str {
+        match self {
+            Self::Host => "host",
+            Self::Guest(guest, _) => guest.name(),
+        }
+    }
+
+    fn name(&self) -> String {
+        match self {
+            Self::Host => "host".to_owned(),
+            Self::Guest(guest, kernel) => format!("{} {}", guest.name(), kernel.release),
+        }
+    }
+
+    /// The column of the coverage that its tests prove.
+    fn column(&self) -> Option<&'static str> {
+        match self {
+            Self::Host => Some(coverage::HOST),
+            Self::Guest(_, kernel) => coverage::column(&kernel.release),
+        }
+    }
+
+    /// Whether the tests there prove their column as a whole.
+    fn has_ways(&self) -> bool {
+        !matches!(self, Self::Guest(Guest::Debian, _))
+    }
+}
+
+/// A test executable with the place where it runs.
+struct Job<'a> {
+    place: &'a Place,
+    tests: PathBuf,
+}
+
+/// What came of a job.
+struct Ran<'a> {
+    place: &'a Place,
+    said: Vec<String>,
+    seconds: u64,
+    end: End,
+}
+
+/// How a job ended.
+enum End {
+    Passed,
+    Failed(Error),
+    /// A guest failed; its console may tell why.
+    FailedInGuest(String, String),
+}
+
+/// Builds the test executables and runs each in its place, then tells what came of them in the order
+/// of the places.
+pub(super) fn run(places: &[Place], args: &[String], summary: &mut Summary) -> Result<()> {
+    if places.is_empty() {
+        return Ok(());
+    }
+    step("build for the host and the guests");
+    let tracer = build::tracer()?;
+    let jobs: Result<VecDeque<Job<'_>>> = places
+        .iter()
+        .map(|place| {
+            let tests = build::tests(place.target())?;
+            Ok(Job { place, tests })
+        })
+        .collect();
+    step("test: host and guests");
+    let (waiting, done) = (Mutex::new(jobs?), Mutex::new(Vec::new()));
+    let work = || {
+        // A statement of its own, so that the lock isn't held while the job runs.
+        while let Some(job) = pop(&waiting) {
+            let ran = job.run(&tracer, args);
+            if let Ok(mut done) = done.lock() {
+                done.push(ran);
+            }
+        }
+    };
+    thread::scope(|scope| {
+        for _ in 0..AT_A_TIME {
+            scope.spawn(work);
+        }
+    });
+    let mut done = done.into_inner().unwrap_or_default();
+    done.sort_by_key(|ran| {
+        let is_this = |place: &Place| ptr::eq(place, ran.place);
+        places.iter().position(is_this)
+    });
+    for ran in done {
+        ran.report(args.is_empty(), summary);
+    }
+    Ok(())
+}
+
+fn pop<'a>(waiting: &Mutex<VecDeque<Job<'a>>>) -> Option<Job<'a>> {
+    waiting.lock().ok()?.pop_front()
+}
+
+impl<'a> Job<'a> {
+    fn run(self, tracer: &Path, args: &[String]) -> Ran<'a> {
+        let Self { place, tests } = self;
+        let name = place.name();
+        let started = Instant::now();
+        let mut said = Vec::new();
+        let mut on_line = |text: &str| {
+            line(format!("{name} | {text}"));
+            said.push(text.to_owned());
+        };
+        let end = match place {
+            Place::Host => on_host(tracer, &tests, args, &mut on_line),
+            Place::Guest(guest, kernel) => {
+                let tests = &tests;
+                let binaries = Binaries { tracer, tests };
+                match guests::run(*guest, kernel, &binaries, args, &mut on_line) {
+                    Ok(verdict) => End::of_guest(verdict),
+                    Err(error) => End::Failed(error),
+                }
+            }
+        };
+        Ran {
+            place,
+            said,
+            seconds: started.elapsed().as_secs(),
+            end,
+        }
+    }
+}
+
+/// The daemon end to end, here: no probes, since it's not for us to load them into this kernel. One
+/// test at a time, as what another one forks would hold a file open that was written and closed.
+fn on_host(tracer: &Path, tests: &Path, args: &[String], on_line: &mut dyn FnMut(&str)) -> End {
+    let mut command = as_root("env");
+    command
+        .arg(format!("TRACER={}", tracer.display()))
+        .arg("TRACER_GUEST=host")
+        .arg(tests)
+        .arg("--test-threads=1")
+        .args(args);
+    match follow(&mut command, on_line) {
+        Ok(()) => End::Passed,
+        Err(error) => End::Failed(error),
+    }
+}
+
+impl End {
+    fn of_guest(verdict: Verdict) -> Self {
+        if verdict.passed() {
+            return Self::Passed;
+        }
+        let why = match verdict.end {
+            Ok(code) => format!("the tests ended with {code}"),
+            Err(why) => why,
+        };
+        Self::FailedInGuest(why, verdict.console)
+    }
+}
+
+impl Ran<'_> {
+    /// Tells of it, and takes what it proved. `is_whole` says that no test was left out.
+    fn report(self, is_whole: bool, summary: &mut Summary) {
+        let Self {
+            place,
+            said,
+            seconds,
+            end,
+        } = self;
+        let name = place.name();
+        if let Some(column) = place.column() {
+            let coverage = &mut summary.coverage;
+            for text in &said {
+                coverage.take(column, text);
+            }
+            if place.has_ways() && is_whole && matches!(end, End::Passed) {
+                coverage.complete(column);
+            }
+        }
+        summary.harness(&name, seconds, &said);
+        match end {
+            End::Passed => {}
+            End::Failed(error) => summary.failed(&name, &error),
+            End::FailedInGuest(why, console) => {
+                block(&format!("console of {name}"), &console);
+                summary.failed(&name, &Error::msg(why));
+            }
+        }
+    }
+}
