@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, channel, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use change::Text;
@@ -41,6 +41,8 @@ const LINGER: Duration = Duration::from_millis(10);
 /// How long at most a record lies in the ring that did not wake the daemon. Fanotify's reader looks
 /// as often whether it is to end.
 const LOOK: Duration = Duration::from_secs(1);
+/// How long to leave a program that is filling in a record before looking again.
+const FILLING: Duration = Duration::from_millis(1);
 /// Above this many bytes, records are handed on before the ring is empty.
 const BATCH_BYTES: usize = 128 * 1024;
 /// How long somebody who asks waits for what is in hand to be written.
@@ -290,7 +292,7 @@ impl RingReader {
         loop {
             let count = self.take()?;
             for knock in self.door.open() {
-                self.take()?;
+                self.take_until_empty()?;
                 match (&mut self.next, knock) {
                     (Some(bell), knock) => bell.ring(knock),
                     (None, Knock::Ask(asker)) => self.inputs.send(Input::Settle(asker)).ok()?,
@@ -302,6 +304,19 @@ impl RingReader {
             }
             thread::sleep(LINGER);
         }
+    }
+
+    /// Hands on every record that was begun until now, also those behind one that a program is still
+    /// filling in: it may be interrupted on its processor, or that processor by its hypervisor.
+    fn take_until_empty(&mut self) -> Option<()> {
+        let begun = Instant::now();
+        self.take()?;
+        // Under a load without a pause the ring may never be seen empty.
+        while !self.records.is_empty() && begun.elapsed() < LOOK {
+            thread::sleep(FILLING);
+            self.take()?;
+        }
+        Some(())
     }
 
     /// Hands on the records that are there; tells how many, or none when nobody takes them.

@@ -31,6 +31,16 @@ impl Records {
         count
     }
 
+    /// Whether nothing is in the ring, not even a record that a program is still filling in, behind
+    /// which others wait. The kernel counts those as readable (`ringbuf_map_poll`, 5.8 and newer),
+    /// reading stops at them.
+    pub fn is_empty(&self) -> bool {
+        let ring = self.ring.as_fd();
+        let mut fds = [PollFd::new(&ring, PollFlags::IN)];
+        let ready = poll(&mut fds, Some(&Timespec::default()));
+        ready.is_ok_and(|count| count == 0)
+    }
+
     /// Waits until a program wakes the daemon, or `timeout` has passed, or `also` can be read.
     pub fn wait(&self, timeout: Duration, also: BorrowedFd<'_>) {
         let timeout = Timespec {
