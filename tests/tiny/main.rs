@@ -5,6 +5,7 @@ mod attributes;
 mod content;
 mod descriptors;
 mod disk;
+mod exact;
 mod failures;
 mod lifecycle;
 mod mounts;
