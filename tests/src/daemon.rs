@@ -4,13 +4,15 @@ use std::fs::{self, File};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output};
+use std::time::Duration;
 use std::{env, thread};
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::{http, wait_for};
+use crate::wait::PATIENCE;
+use crate::{http, wait_for, wait_long_for};
 
 /// Where a guest shows what it finds after a failure; see `run-tests.sh`.
 const GUEST_LOGS: &str = "/var/log/tracer-tests";
@@ -117,6 +119,14 @@ impl Daemon {
 
     /// Starts the daemon once more, on the store that it left behind.
     pub fn start_again(&mut self) {
+        self.start_within(PATIENCE);
+    }
+
+    /// Starts the daemon and waits until it has compared the trees, for so long at most.
+    ///
+    /// # Panics
+    /// When it ends, or takes longer.
+    pub fn start_within(&mut self, patience: Duration) {
         self.spawn();
         wait_for("the daemon answers", || {
             if let Ok(Some(status)) = self.child().try_wait() {
@@ -126,7 +136,7 @@ impl Daemon {
             http::get(&self.socket(), "/v1/status").map(drop)
         });
         // What comparing finds late would otherwise stand among what a test did.
-        wait_for("the daemon has compared the trees", || {
+        wait_long_for("the daemon has compared the trees", patience, || {
             let log = self.read_log();
             let since_start = log.rsplit(" trees by ").next().unwrap_or_default();
             let is_done = since_start.contains("compared ");

@@ -20,6 +20,7 @@ mod history;
 mod hosts;
 #[cfg(test)]
 mod kill;
+mod matching;
 mod memory;
 mod meta;
 mod reader;

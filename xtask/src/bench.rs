@@ -11,7 +11,7 @@ use clap::Args;
 
 use crate::guests::{self, Binaries, Guest};
 use crate::output::{block, line, step};
-use crate::process::run as run_command;
+use crate::process::{as_root, run as run_command};
 use crate::tools::{Need, install_missing};
 use crate::{build, kernels};
 use table::Table;
@@ -27,6 +27,9 @@ pub(crate) struct BenchArgs {
     /// Measure a large store on this host instead of the costs of watching
     #[arg(long, conflicts_with = "kernel")]
     store: bool,
+    /// Measure how long comparing large trees takes on this host instead
+    #[arg(long, conflicts_with_all = ["kernel", "store"])]
+    trees: bool,
     /// How many changes that store has
     #[arg(
         long,
@@ -55,6 +58,13 @@ pub(crate) fn run(args: &BenchArgs) -> Result<()> {
             .arg(args.changes.to_string())
             .current_dir(build::root());
         return run_command(&mut cargo);
+    }
+    if args.trees {
+        step("measure comparing the trees");
+        let mut command = as_root("env");
+        let tracer = build::tracer()?;
+        command.arg(format!("TRACER={}", tracer.display()));
+        return run_command(command.arg(build::tests("trees")?));
     }
     install_missing(&[Need::Guests])?;
     step("build for the guests");

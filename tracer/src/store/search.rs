@@ -12,7 +12,7 @@ use rusqlite::{Connection, OptionalExtension as _};
 use super::changes::{Condition, Next, Order};
 use super::error::Doing as _;
 use super::history::Name;
-use super::{Error, changes, history};
+use super::{Error, changes, history, matching};
 
 const IN_SESSION: &str = "c.actor IN (
     SELECT a.id FROM origins o JOIN actors a ON a.origin = o.id WHERE o.session = ?)";
@@ -23,6 +23,9 @@ const BY_USER: &str = "EXISTS (
         THEN o.user_name = ? OR o.uid = ? ELSE o.login_name = ? OR o.login_uid = ? END)";
 const SELECT_NEWEST_BEHIND: &str =
     "SELECT max(seq) FROM changes WHERE lag > 0 AND time < ?1 GROUP BY NULL";
+
+/// So many changes are read by their numbers at once.
+const AT_ONCE: usize = 500;
 
 /// Finds the changes that a query asks for, newest first.
 pub(super) fn find(connection: &Connection, query: &ChangeQuery) -> Result<Vec<Change>, Error> {
@@ -38,7 +41,11 @@ pub(super) fn find(connection: &Connection, query: &ChangeQuery) -> Result<Vec<C
         return Ok(Vec::new());
     }
     match &query.subject {
-        None => found.add(connection, &condition, glob.as_ref())?,
+        None => found.add_all(
+            connection,
+            &condition,
+            (query.path.as_deref(), glob.as_ref()),
+        )?,
         Some(subject) => {
             for Name {
                 subject,
@@ -74,6 +81,35 @@ impl Found {
         } else {
             oldest.cast_signed()
         }
+    }
+
+    /// Adds the changes of all subjects, or of those that a pattern names.
+    fn add_all(
+        &mut self,
+        connection: &Connection,
+        condition: &Condition,
+        (pattern, glob): (Option<&str>, Option<&GlobMatcher>),
+    ) -> Result<(), Error> {
+        let numbers = match (pattern, glob) {
+            (Some(pattern), Some(glob)) => matching::numbers(connection, pattern, glob)?,
+            _ => None,
+        };
+        let Some(numbers) = numbers else {
+            return self.add(connection, condition, glob);
+        };
+        for some in numbers.chunks(AT_ONCE) {
+            let list: Vec<String> = some.iter().map(i64::to_string).collect();
+            let mut condition = condition.clone();
+            condition.and(
+                "c.seq IN (SELECT value FROM json_each(?))",
+                [format!("[{}]", list.join(",")).into()],
+            );
+            self.add(connection, &condition, glob)?;
+            if self.changes.len() >= self.limit {
+                break;
+            }
+        }
+        Ok(())
     }
 
     fn add(
@@ -175,7 +211,7 @@ fn glob(pattern: &str) -> Result<GlobMatcher, Error> {
         .map_err(|error| Error::Glob(error.to_string()))
 }
 
-fn is_match(glob: &GlobMatcher, path: &[u8]) -> bool {
+pub(super) fn is_match(glob: &GlobMatcher, path: &[u8]) -> bool {
     glob.is_match(Path::new(OsStr::from_bytes(path)))
 }
 
@@ -183,7 +219,9 @@ fn is_match(glob: &GlobMatcher, path: &[u8]) -> bool {
 mod tests {
     use change::{Author, Change, ChangeQuery, Kind, Op, Subject};
 
-    use crate::store::example::{Example, alice, create, edit, file, person, service, time, user};
+    use crate::store::example::{
+        Example, alice, create, edit, file, person, rename, service, time, user,
+    };
 
     fn found(example: &Example, query: &ChangeQuery) -> Vec<u64> {
         let changes = example.reader().changes(query).unwrap();
@@ -295,6 +333,9 @@ mod tests {
             ("/etc/nginx/*.conf", vec![2, 1]),
             ("/etc/**/*.conf", vec![5, 2, 1]),
             ("/etc/{hosts,motd}", vec![6, 3]),
+            ("/etc/hosts", vec![3]),
+            ("**", vec![6, 5, 3, 2, 1]),
+            ("/var/**", vec![]),
             ("vm.*", vec![]),
         ] {
             let mut query = ChangeQuery {
@@ -311,6 +352,21 @@ mod tests {
         };
         let said = example.reader().changes(&query).unwrap_err().to_string();
         assert!(said.contains("/etc/["), "{said}");
+    }
+
+    #[test]
+    fn a_pattern_finds_what_was_renamed_out_of_it() {
+        let mut example = Example::new();
+        example.log(vec![
+            create("/etc/a", "1", 10, Some(alice(41))),
+            rename(["/etc/a", "/var/z"], "1", 20),
+        ]);
+        let path = Some("/etc/*".to_owned());
+        let query = ChangeQuery {
+            path,
+            ..ChangeQuery::default()
+        };
+        assert_eq!(found(&example, &query), [2, 1]);
     }
 
     #[test]

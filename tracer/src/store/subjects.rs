@@ -94,6 +94,19 @@ pub(super) fn range_below(folder: &[u8]) -> [Vec<u8>; 2] {
     [with(b'/'), with(b'/' + 1)]
 }
 
+/// The keys that begin with a prefix that is not empty: from the first of these up to the second, which
+/// is not one of them.
+pub(super) fn range_from(prefix: &[u8]) -> [Vec<u8>; 2] {
+    let mut end = prefix.to_vec();
+    while let Some(last) = end.pop() {
+        if last < u8::MAX {
+            end.push(last + 1);
+            break;
+        }
+    }
+    [prefix.to_vec(), end]
+}
+
 /// A path without the slashes at its end; nothing for the root.
 pub(super) fn trim_slashes(mut path: &[u8]) -> &[u8] {
     while let [above @ .., b'/'] = path {
