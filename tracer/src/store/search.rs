@@ -41,11 +41,7 @@ pub(super) fn find(connection: &Connection, query: &ChangeQuery) -> Result<Vec<C
         return Ok(Vec::new());
     }
     match &query.subject {
-        None => found.add_all(
-            connection,
-            &condition,
-            (query.path.as_deref(), glob.as_ref()),
-        )?,
+        None => found.add_all(connection, &condition, query, glob.as_ref())?,
         Some(subject) => {
             for Name {
                 subject,
@@ -83,18 +79,15 @@ impl Found {
         }
     }
 
-    /// Adds the changes of all subjects, or of those that a pattern names.
+    /// Adds the changes of all subjects, or of the few that the query is about.
     fn add_all(
         &mut self,
         connection: &Connection,
         condition: &Condition,
-        (pattern, glob): (Option<&str>, Option<&GlobMatcher>),
+        query: &ChangeQuery,
+        glob: Option<&GlobMatcher>,
     ) -> Result<(), Error> {
-        let numbers = match (pattern, glob) {
-            (Some(pattern), Some(glob)) => matching::numbers(connection, pattern, glob)?,
-            _ => None,
-        };
-        let Some(numbers) = numbers else {
+        let Some(numbers) = matching::numbers(connection, query, glob)? else {
             return self.add(connection, condition, glob);
         };
         for some in numbers.chunks(AT_ONCE) {
@@ -170,11 +163,12 @@ fn condition(connection: &Connection, query: &ChangeQuery) -> Result<Condition, 
         let before = i64::try_from(*before).unwrap_or(i64::MAX);
         condition.and("c.seq < ?", [before.into()]);
     }
+    // The plus keeps SQLite from beginning with all subjects of a kind, and sorting their changes.
     if path.is_some() {
-        condition.and("s.kind = 'file'", []);
+        condition.and("+s.kind = 'file'", []);
     }
     if let Some(kind) = kind {
-        condition.and("s.kind = ?", [kind.as_str().to_owned().into()]);
+        condition.and("+s.kind = ?", [kind.as_str().to_owned().into()]);
     }
     if let Some(op) = op {
         condition.and("c.op = ?", [op.as_str().to_owned().into()]);
