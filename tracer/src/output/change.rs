@@ -6,7 +6,7 @@ use change::{Certainty, Change, ContentState, FactValue, FileState, Gap, Note};
 
 use super::amount::{counted, size};
 use super::sentence::sentence;
-use super::{View, actor, chain, diff, gap};
+use super::{View, actor, chain, diff, fact, gap};
 use crate::when;
 
 /// Answers *who*: the newest changes, then the gaps that may hide others.
@@ -64,7 +64,10 @@ pub fn change_in_full(with_diff: &ChangeWithDiff, view: &View) -> String {
         lines.push(field("run", run.to_string()));
     }
     for (name, fact) in [("before", &change.before), ("after", &change.after)] {
-        lines.extend(fact.as_ref().map(|fact| field(name, value(fact, view))));
+        lines.extend(
+            fact.as_ref()
+                .map(|fact| field(name, fact::value(fact, view))),
+        );
     }
     if let Some(actor) = &change.actor {
         let exe = actor.process.exe.as_deref().unwrap_or("?");
@@ -81,22 +84,6 @@ pub fn change_in_full(with_diff: &ChangeWithDiff, view: &View) -> String {
         );
     }
     lines.join("\n")
-}
-
-fn value(fact: &FactValue, view: &View) -> String {
-    match fact {
-        FactValue::File(file) => {
-            let owner = view.names.owner(file.uid, file.gid);
-            let hash = file.hash.as_deref().unwrap_or("no hash");
-            format!(
-                "{} {owner} {} {}",
-                file.mode,
-                counted(file.size, "byte"),
-                super::escape_text(hash)
-            )
-        }
-        FactValue::Setting { value } => super::argument(value),
-    }
 }
 
 fn warnings(gaps: &[Gap], view: &View) -> String {
