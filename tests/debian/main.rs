@@ -161,6 +161,18 @@ fn a_package_brings_its_configuration_and_changes_it() {
     came_through(&change, &["dpkg", "apt-get"]);
     let found = daemon().ask(&["log", "--by", "package-manager", "--path", path]);
     assert_eq!(found.len(), 2, "{found:#?}");
+    let upgrade = newest("package:greeter", 2);
+    is_exact(&upgrade, "upgrade");
+    came_through(&upgrade, &["dpkg", "apt-get"]);
+    assert_eq!(upgrade["before"]["version"], "1.0", "{upgrade:#}");
+    assert_eq!(upgrade["after"]["version"], "2.0", "{upgrade:#}");
+    let facts = daemon().ask(&["facts", "--kind", "package"]);
+    let is_libc = |fact: &&Value| fact["subject"]["key"] == "libc6";
+    assert!(
+        facts.iter().any(|fact| is_libc(&fact)),
+        "{} packages",
+        facts.len()
+    );
 }
 
 #[test]

@@ -107,8 +107,14 @@ impl Daemon {
         fs::create_dir(daemon.outside()).unwrap();
         let mut watch = vec![daemon.tree().display().to_string()];
         watch.extend(options.also_watch.iter().cloned());
+        // The packages of a host are none of a test's business, unless it says so.
+        let packages = if is_guest || options.settings.contains("packages.") {
+            ""
+        } else {
+            "packages.dpkg = ''"
+        };
         let config = format!(
-            "state_dir = '{}'\nsocket = '{}'\nsocket_group = \"\"\nwatch = {watch:?}\n{}\n",
+            "state_dir = '{}'\nsocket = '{}'\nsocket_group = \"\"\nwatch = {watch:?}\n{packages}\n{}\n",
             daemon.state().display(),
             daemon.socket().display(),
             options.settings,

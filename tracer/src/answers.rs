@@ -10,9 +10,10 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use change::wire::{
-    BlameBody, ChangeWithDiff, DiffBody, Page, RecapBody, SessionBody, VerifyBody, WhoBody,
+    BlameBody, ChangeWithDiff, DiffBody, FactBody, Page, RecapBody, SessionBody, VerifyBody,
+    WhoBody,
 };
-use change::{Change, ChangeQuery, ContentState, Gap, GapReason, Subject, Timestamp};
+use change::{Change, ChangeQuery, ContentState, Gap, GapReason, Kind, Subject, Text, Timestamp};
 
 use self::moment::Moment;
 use crate::recap;
@@ -170,6 +171,36 @@ impl Answers {
         Ok(Page { items, next: None })
     }
 
+    /// The facts of a kind, or of all, that come behind a subject, and from where to go on.
+    pub fn facts(
+        &self,
+        kind: Option<Kind>,
+        after: Option<&Subject>,
+        limit: u32,
+    ) -> Result<Page<FactBody>, Error> {
+        let limit = usize::try_from(limit.min(LONGEST_PAGE)).unwrap_or(usize::MAX);
+        let facts = self.ask(|reader| match kind {
+            Some(kind) => {
+                let key = after.map_or(&[][..], |after| after.key.as_bytes());
+                reader.facts_of(kind, key, limit)
+            }
+            None => reader.all_facts(after, limit),
+        })?;
+        let last = facts.last().filter(|_| facts.len() == limit);
+        let next = last.map(|fact| cursor(&fact.subject));
+        let items = facts.into_iter().filter_map(|fact| {
+            Some(FactBody {
+                subject: fact.subject,
+                value: fact.value?,
+                since: fact.time,
+            })
+        });
+        Ok(Page {
+            items: items.collect(),
+            next,
+        })
+    }
+
     /// Number of the newest change; 0 where there is none.
     pub fn last_seq(&self) -> Result<u64, Error> {
         self.ask(Reader::last_seq)
@@ -213,6 +244,20 @@ impl Answers {
         drop(idle);
         Ok(answer)
     }
+}
+
+/// Names a subject for going on behind it: its kind, and its key in base64, as it may be any bytes.
+fn cursor(subject: &Subject) -> String {
+    format!("{}:{}", subject.kind, subject.key.to_base64())
+}
+
+/// The subject that a [`cursor`] names.
+pub fn subject_of_cursor(cursor: &str) -> Option<Subject> {
+    let (kind, key) = cursor.split_once(':')?;
+    Some(Subject {
+        kind: kind.parse().ok()?,
+        key: Text::from_base64(key)?,
+    })
 }
 
 #[cfg(test)]

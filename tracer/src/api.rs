@@ -8,6 +8,7 @@ mod changes;
 mod content;
 mod diff;
 mod error;
+mod facts;
 mod filter;
 mod forget;
 mod gaps;
@@ -141,6 +142,7 @@ fn router(shared: Shared) -> Router {
         .route("/v1/content-at", get(content::at))
         .route("/v1/sessions", get(sessions::list))
         .route("/v1/sessions/{id}", get(sessions::recap))
+        .route("/v1/facts", get(facts::list))
         .route("/v1/gaps", get(gaps::list))
         .route("/v1/status", get(status::show))
         .route("/v1/verify", get(verify::show))

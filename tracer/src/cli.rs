@@ -8,6 +8,7 @@ mod config;
 mod diff;
 mod doctor;
 mod error;
+mod facts;
 mod forget;
 mod gaps;
 mod log;
@@ -92,6 +93,7 @@ enum Command {
     Cat(cat::CatArgs),
     Sessions(sessions::SessionsArgs),
     Session(session::SessionArgs),
+    Facts(facts::FactsArgs),
     Gaps(gaps::GapsArgs),
     Verify(verify::VerifyArgs),
     Backup(backup::BackupArgs),
@@ -150,6 +152,7 @@ pub fn run(cli: Cli) -> Exit {
         Command::Cat(args) => args.run(&context),
         Command::Sessions(args) => args.run(&context),
         Command::Session(args) => args.run(&context),
+        Command::Facts(args) => args.run(&context),
         Command::Gaps(args) => args.run(&context),
         Command::Verify(args) => args.run(&context),
         Command::Backup(args) => args.run(&context),

@@ -1,19 +1,23 @@
 //! What a finished action did: the file's states before and after it, and so the change that it
 //! was. Reads files and known facts; folding operations is done before, in `assemble`.
 
+mod inventoried;
 mod ledger;
 mod op;
 mod renamed;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use change::{Actor, Change, ContentState, FileState, FileType, Gap, Note, Op, Text, Timestamp};
 
+pub use self::inventoried::Cause;
 pub(crate) use self::ledger::from_stored;
 use self::ledger::{Draft, Known, Ledger};
 use self::renamed::Moved;
 use crate::assemble::{Assembled, Came, Touched};
 use crate::capture::{Capture, Captured, Found, Identity, inode_of};
+use crate::inventory::{Facts, Source};
 use crate::observed::Inode;
 use crate::reconcile::{Difference, DifferenceKind};
 use crate::store::{self, Batch, Reader};
@@ -39,6 +43,8 @@ pub struct Conclude {
     trees: Arc<Trees>,
     ledger: Ledger,
     new_directories: Vec<Text>,
+    /// What is believed of each source of an inventory that was read.
+    believed: BTreeMap<Source, Facts>,
 }
 
 impl Conclude {
@@ -50,6 +56,7 @@ impl Conclude {
             trees,
             ledger,
             new_directories: Vec::new(),
+            believed: BTreeMap::new(),
         }
     }
 
@@ -346,17 +353,7 @@ impl Conclude {
         actor: Option<Arc<Actor>>,
     ) {
         let (before, after) = values;
-        let draft = Draft {
-            time,
-            path: name.into(),
-            op: Op::Set,
-            from: None,
-            before: None,
-            after: None,
-            operations: 1,
-            notes: Vec::new(),
-            actor,
-        };
+        let draft = Draft::of_value(time, name.into(), Op::Set, actor);
         self.ledger.tell_sysctl(draft, before, after);
     }
 }

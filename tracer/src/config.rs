@@ -34,6 +34,8 @@ pub struct Config {
     pub content: ContentLimits,
     /// Which content is never kept.
     pub secrets: Secrets,
+    /// What package managers have of themselves.
+    pub packages: Packages,
 }
 
 /// Says how to see file changes.
@@ -57,6 +59,22 @@ pub struct ContentLimits {
     pub keep_bytes: u64,
     /// Content of files up to this size is hashed; larger ones are known by their metadata only.
     pub hash_bytes: u64,
+}
+
+/// Says where package managers have their databases.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Packages {
+    /// The file of dpkg(1) that has the state of each package; empty for none.
+    pub dpkg: PathBuf,
+}
+
+impl Default for Packages {
+    fn default() -> Self {
+        Self {
+            dpkg: "/var/lib/dpkg/status".into(),
+        }
+    }
 }
 
 /// Says which content is a secret and never kept.
@@ -93,6 +111,7 @@ impl Default for Config {
             compare_seconds: 24 * 60 * 60,
             content: ContentLimits::default(),
             secrets: Secrets::default(),
+            packages: Packages::default(),
         }
     }
 }

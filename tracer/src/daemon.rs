@@ -3,6 +3,7 @@
 
 mod budget;
 mod clocks;
+mod inventory;
 mod kernel;
 mod memory;
 mod mounts;

@@ -13,6 +13,7 @@ pub mod assemble;
 pub mod capture;
 pub mod conclude;
 pub mod enrich;
+pub mod inventory;
 pub mod reconcile;
 pub mod trees;
 

@@ -15,6 +15,9 @@ pub enum FactValue {
         /// As the kernel writes it, without the newline at the end.
         value: String,
     },
+    /// What is known of a subject of any other kind, by name: a package has its `version` and `arch`. A
+    /// name that a newer peer knows is kept as it is.
+    Attributes(BTreeMap<String, String>),
 }
 
 impl FactValue {
@@ -22,7 +25,15 @@ impl FactValue {
     pub fn as_file(&self) -> Option<&FileState> {
         match self {
             Self::File(state) => Some(state),
-            Self::Setting { .. } => None,
+            Self::Setting { .. } | Self::Attributes(_) => None,
+        }
+    }
+
+    /// An attribute by its name, where this is a value of attributes.
+    pub fn attribute(&self, name: &str) -> Option<&str> {
+        match self {
+            Self::Attributes(attributes) => attributes.get(name).map(String::as_str),
+            Self::File(_) | Self::Setting { .. } => None,
         }
     }
 }

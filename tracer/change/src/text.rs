@@ -32,6 +32,16 @@ impl Text {
         self.as_utf8().is_none().then(|| encode_base64(&self.0))
     }
 
+    /// The bytes in base64, for what carries only text.
+    pub fn to_base64(&self) -> String {
+        encode_base64(&self.0)
+    }
+
+    /// Reads what [`Text::to_base64`] wrote; none where it is something else.
+    pub fn from_base64(code: &str) -> Option<Self> {
+        decode_base64(code).map(Self::from)
+    }
+
     /// Puts together what [`Text::to_lossy`] and [`Text::to_base64_if_lossy`] took apart.
     pub(crate) fn from_parts(lossy: String, base64: Option<&str>) -> Result<Self, String> {
         match base64 {

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Change, Gap, Session, Subject, Timestamp, User};
+use crate::{Change, FactValue, Gap, Session, Subject, Timestamp, User};
 
 /// One page of a listing.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -11,6 +11,17 @@ pub struct Page<T> {
     pub items: Vec<T>,
     /// What to pass as `cursor` for the next page; none on the last one.
     pub next: Option<String>,
+}
+
+/// The value that a subject has on a host.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FactBody {
+    /// What has it.
+    pub subject: Subject,
+    /// The value.
+    pub value: FactValue,
+    /// Since when it has it, as far as that is known: at the latest since it was first looked at.
+    pub since: Timestamp,
 }
 
 /// Answers *who changed this*.

@@ -67,6 +67,12 @@ impl Moment {
 pub(super) fn content_of(reader: &Reader, value: &FactValue) -> Result<ContentAt, Error> {
     let state = match value {
         FactValue::Setting { value } => return Ok(ContentAt::Bytes(format!("{value}\n").into())),
+        FactValue::Attributes(attributes) => {
+            let lines = attributes
+                .iter()
+                .map(|(name, value)| format!("{name}: {value}\n"));
+            return Ok(ContentAt::Bytes(lines.collect::<String>().into()));
+        }
         FactValue::File(state) => state,
     };
     if !state.content.is_kept() {

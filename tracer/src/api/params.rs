@@ -11,6 +11,7 @@ use change::{Author, ChangeQuery, Kind, Op, Subject, Text, Timestamp};
 use percent_encoding::percent_decode;
 
 use super::Error;
+use crate::answers::subject_of_cursor;
 use crate::config::glob;
 use crate::store::KnownHead;
 
@@ -81,7 +82,7 @@ impl Params {
         Ok(ChangeQuery {
             since: self.time("since")?,
             until: self.time("until")?,
-            kind: self.word("kind", &Kind::ALL)?,
+            kind: self.kind()?,
             op: self.word("op", &Op::ALL)?,
             user: self.text("user")?,
             session: self.number("session", 0..=u32::MAX)?,
@@ -104,6 +105,19 @@ impl Params {
     pub(super) fn cursor(&mut self) -> Result<Option<u64>, Error> {
         self.optional("cursor", |value| {
             parsed(value).ok_or_else(|| "pass what `next` of the page before says".to_owned())
+        })
+    }
+
+    /// The kind of subjects: `kind`.
+    pub(super) fn kind(&mut self) -> Result<Option<Kind>, Error> {
+        self.word("kind", &Kind::ALL)
+    }
+
+    /// Behind which subject the page before ended: `cursor`.
+    pub(super) fn subject_cursor(&mut self) -> Result<Option<Subject>, Error> {
+        self.optional("cursor", |value| {
+            let cursor = str::from_utf8(value).ok().and_then(subject_of_cursor);
+            cursor.ok_or_else(|| "pass what `next` of the page before says".to_owned())
         })
     }
 

@@ -11,6 +11,7 @@ use change::{
 
 use super::Host;
 use crate::capture::Identity;
+use crate::inventory::Facts;
 use crate::store::{self, Batch, Content, Fact, FileIdentity, Reader};
 use crate::trees::Trees;
 
@@ -32,6 +33,23 @@ pub(super) struct Draft {
     pub(super) operations: u64,
     pub(super) notes: Vec<Note>,
     pub(super) actor: Option<Arc<Actor>>,
+}
+
+impl Draft {
+    /// Of a subject that is no file.
+    pub(super) fn of_value(time: Timestamp, key: Text, op: Op, actor: Option<Arc<Actor>>) -> Self {
+        Self {
+            time,
+            path: key,
+            op,
+            from: None,
+            before: None,
+            after: None,
+            operations: 1,
+            notes: Vec::new(),
+            actor,
+        }
+    }
 }
 
 /// Keeps facts and collects the next batch.
@@ -159,6 +177,35 @@ impl Ledger {
             identity: None,
             time,
         });
+    }
+
+    /// All facts of a kind that the store has.
+    pub(super) fn stored_of(&self, kind: Kind, page: usize) -> Result<Facts, store::Error> {
+        let mut all = Facts::new();
+        loop {
+            let after = all.last_key_value().map(|(key, _)| key.as_bytes());
+            let next = self
+                .stored
+                .facts_of(kind, after.unwrap_or_default(), page)?;
+            let is_last = next.len() < page;
+            all.extend(next.into_iter().filter_map(|fact| {
+                let Fact { subject, value, .. } = fact;
+                Some((subject.key, value?))
+            }));
+            if is_last {
+                return Ok(all);
+            }
+        }
+    }
+
+    /// Takes in the value of a subject that is no file.
+    pub(super) fn set_value(&mut self, fact: Fact) {
+        self.batch.facts.push(fact);
+    }
+
+    /// Takes in a change of a subject that is no file.
+    pub(super) fn tell_value(&mut self, change: Change) {
+        self.batch.changes.push(change);
     }
 
     pub(super) fn push_gap(&mut self, gap: Gap) {

@@ -7,7 +7,7 @@ use toml::{Table, Value};
 use super::{Config, Loaded};
 
 /// Each key in order, and what it says. `*_bytes` are whole numbers.
-const KEYS: [(&str, &str); 11] = [
+const KEYS: [(&str, &str); 12] = [
     ("state_dir", "Directory of the store"),
     ("socket", "Unix socket on which the daemon answers"),
     (
@@ -42,6 +42,10 @@ const KEYS: [(&str, &str); 11] = [
     (
         "secrets.content",
         "Never keep a file with a private key, a password's hash or a known token, wherever it lies",
+    ),
+    (
+        "packages.dpkg",
+        "File in which dpkg has the state of each package; empty for none",
     ),
 ];
 

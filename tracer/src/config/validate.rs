@@ -5,7 +5,7 @@ use std::path::{Component, Path};
 
 use globset::{Glob, GlobBuilder};
 
-use super::{Config, ContentLimits, Secrets};
+use super::{Config, ContentLimits, Packages, Secrets};
 
 /// The longest path that fits a Unix socket's address, with the NUL at the end.
 const SOCKET_PATH_BYTES: usize = 107;
@@ -30,6 +30,7 @@ pub(super) fn check(config: &Config) -> Result<(), (&'static str, String)> {
         compare_seconds: _,
         content,
         secrets,
+        packages: Packages { dpkg },
     } = config;
     let ContentLimits {
         keep_bytes,
@@ -48,6 +49,7 @@ pub(super) fn check(config: &Config) -> Result<(), (&'static str, String)> {
         "secrets.paths",
         paths.iter().try_for_each(|pattern| compiles(pattern)),
     )?;
+    at("packages.dpkg", database(dpkg))?;
     if keep_bytes > hash_bytes {
         let message = format!(
             "{keep_bytes} is more than `content.hash_bytes`, {hash_bytes}; what is kept is hashed"
@@ -90,6 +92,21 @@ fn group(name: &str) -> Result<(), String> {
         ));
     }
     Ok(())
+}
+
+/// A database is watched by its very name.
+fn database(path: &Path) -> Result<(), String> {
+    if path.as_os_str().is_empty() {
+        return Ok(());
+    }
+    absolute(path)?;
+    match path.to_str() {
+        Some(name) if !name.contains(['*', '?', '[', '{', '\\']) => Ok(()),
+        _ => Err(format!(
+            "`{}` must be the name of one file, in UTF-8 and without a pattern",
+            path.display()
+        )),
+    }
 }
 
 fn watchable(tree: &str) -> Result<(), String> {

@@ -22,6 +22,7 @@ use crate::conclude::Conclude;
 use crate::decode::{self, Decoder, Places};
 use crate::enrich::Enrich;
 use crate::fanotify::Signal;
+use crate::inventory::Inventory;
 use crate::observed::{Event, Observation, Who};
 use crate::probes::Probes;
 use crate::store::Writer;
@@ -42,6 +43,7 @@ pub(super) struct Pipeline {
     pub(super) store_path: PathBuf,
     pub(super) trees: Arc<Trees>,
     pub(super) capture: Arc<Capture>,
+    pub(super) inventory: Inventory,
     pub(super) probes: Probes,
     pub(super) watches_by_probes: bool,
     pub(super) enrich: Enrich,
@@ -122,6 +124,7 @@ impl Pipeline {
                 self.commit_if_much()
             }
             Input::Reconciled { completely } => {
+                self.compare_inventory()?;
                 self.reconciled(completely);
                 self.commit(Some(now()))?;
                 memory::give_back();
@@ -197,6 +200,9 @@ impl Pipeline {
         let Observation { time, who, event } = observation;
         self.horizon = self.horizon.max(time);
         match event {
+            Event::File(event) if self.inventory.source_of(&event.path).is_some() => {
+                self.database_touched(time, &who, &event);
+            }
             Event::File(event) => {
                 add(&self.shared.file_records, 1);
                 let enrich = &self.enrich;

@@ -25,6 +25,7 @@ use crate::config::{Config, Mode};
 use crate::decode::Decoder;
 use crate::enrich::Enrich;
 use crate::fanotify::Fanotify;
+use crate::inventory::Inventory;
 use crate::probes::{self, Probes, Scope, selftest};
 use crate::reconcile::Began;
 use crate::store::{Batch, Reader, Writer};
@@ -56,7 +57,10 @@ pub(super) fn start(config: &Config) -> anyhow::Result<Started> {
     let mut writer = Writer::open(&store_path)?;
     let host = host(&mut writer)?;
     let capture = Arc::new(capture(config, &mut writer)?);
-    let trees = Trees::discover(&config.watch, &config.ignore, &config.state_dir);
+    let inventory = Inventory::new(config.packages.dpkg.clone());
+    let databases = inventory.databases().map(|path| path.display().to_string());
+    let watch: Vec<String> = config.watch.iter().cloned().chain(databases).collect();
+    let trees = Trees::discover(&watch, &config.ignore, &config.state_dir);
     let trees = Arc::new(trees.context("find the trees to watch")?);
     let mut watch = choose(config, &trees)?;
     warn_of(&watch.checks);
@@ -99,6 +103,7 @@ pub(super) fn start(config: &Config) -> anyhow::Result<Started> {
         store_path: store_path.clone(),
         trees: Arc::clone(&trees),
         capture: Arc::clone(&capture),
+        inventory,
         watches_by_probes: watch.fanotify.is_none(),
         probes: watch.probes,
         enrich,

@@ -100,6 +100,10 @@ impl Pipeline {
     }
 
     pub(super) fn take_difference(&mut self, difference: Difference) -> Result<(), store::Error> {
+        if self.inventory.source_of(&difference.path).is_some() {
+            // What it says is compared, and not the file.
+            return Ok(());
+        }
         if self.assembler.is_in_hand(&difference.path) {
             // An exact record tells of it in a moment.
             return Ok(());

@@ -2,11 +2,11 @@
 //! reader should know before trusting it.
 
 use change::wire::{ChangeWithDiff, WhoBody};
-use change::{Certainty, Change, ContentState, FactValue, FileState, Gap, Note};
+use change::{Certainty, Change, ContentState, FactValue, FileState, Gap, Kind, Note};
 
 use super::amount::{counted, size};
 use super::sentence::sentence;
-use super::{View, actor, chain, diff, gap};
+use super::{View, actor, chain, diff, fact, gap};
 use crate::when;
 
 /// Answers *who*: the newest changes, then the gaps that may hide others.
@@ -38,7 +38,10 @@ pub fn nothing_known(body: &WhoBody, view: &View) -> String {
         watched_since,
     } = body;
     let Some(since) = watched_since else {
-        return format!("{subject} is outside the watched trees; `tracer status` lists them");
+        if subject.kind == Kind::File {
+            return format!("{subject} is outside the watched trees; `tracer status` lists them");
+        }
+        return format!("nothing is known of {subject}; `tracer facts` lists what there is");
     };
     let began = when::at(*since, &view.now);
     let mut text = format!("{subject} has not changed since tracing began {began}");
@@ -64,7 +67,10 @@ pub fn change_in_full(with_diff: &ChangeWithDiff, view: &View) -> String {
         lines.push(field("run", run.to_string()));
     }
     for (name, fact) in [("before", &change.before), ("after", &change.after)] {
-        lines.extend(fact.as_ref().map(|fact| field(name, value(fact, view))));
+        lines.extend(
+            fact.as_ref()
+                .map(|fact| field(name, fact::value(fact, view))),
+        );
     }
     if let Some(actor) = &change.actor {
         let exe = actor.process.exe.as_deref().unwrap_or("?");
@@ -81,22 +87,6 @@ pub fn change_in_full(with_diff: &ChangeWithDiff, view: &View) -> String {
         );
     }
     lines.join("\n")
-}
-
-fn value(fact: &FactValue, view: &View) -> String {
-    match fact {
-        FactValue::File(file) => {
-            let owner = view.names.owner(file.uid, file.gid);
-            let hash = file.hash.as_deref().unwrap_or("no hash");
-            format!(
-                "{} {owner} {} {}",
-                file.mode,
-                counted(file.size, "byte"),
-                super::escape_text(hash)
-            )
-        }
-        FactValue::Setting { value } => super::argument(value),
-    }
 }
 
 fn warnings(gaps: &[Gap], view: &View) -> String {
@@ -340,6 +330,11 @@ mod tests {
             ..body(Vec::new(), Vec::new())
         };
         insta::assert_snapshot!(nothing_known(&outside, &view()), @"/etc/nginx/nginx.conf is outside the watched trees; `tracer status` lists them");
+        let package = WhoBody {
+            subject: Subject::parse(b"package:nginx").unwrap(),
+            ..outside
+        };
+        insta::assert_snapshot!(nothing_known(&package, &view()), @"nothing is known of package:nginx; `tracer facts` lists what there is");
     }
 
     #[test]

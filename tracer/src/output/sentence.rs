@@ -1,6 +1,6 @@
 //! A change in one sentence: who did what to it, when, and where they came from.
 
-use change::{Certainty, Change, FactValue, FileState, Gap, GapReason, Note, Op};
+use change::{Certainty, Change, FactValue, FileState, Gap, GapReason, Kind, Note, Op};
 
 use super::escape::escape_text;
 use super::{View, actor, escape};
@@ -110,8 +110,13 @@ fn deed(change: &Change, object: &str, view: &View) -> String {
             ),
             None => format!("changed the attributes{of_it}"),
         },
+        Op::Set if change.subject.kind == Kind::Package => match attribute(change, "held") {
+            [_, Some(_)] => format!("held {object} back from upgrades"),
+            [Some(_), None] => format!("no longer holds {object} back from upgrades"),
+            [None, None] => format!("changed {object}"),
+        },
         Op::Set => format!("set {object}{}", values(change)),
-        op => format!("{} {object}", past(op)),
+        op => format!("{} {object}{}", past(op), versions(change)),
     }
 }
 
@@ -142,6 +147,22 @@ fn past(op: Op) -> &'static str {
 
 fn as_file(value: Option<&FactValue>) -> Option<&FileState> {
     value.and_then(FactValue::as_file)
+}
+
+/// ` 2.36-8 → 2.36-9` of what has a version, as far as they are known.
+fn versions(change: &Change) -> String {
+    match attribute(change, "version") {
+        [Some(before), Some(after)] => {
+            format!(" {} → {}", escape_text(before), escape_text(after))
+        }
+        [None, Some(version)] | [Some(version), None] => format!(" {}", escape_text(version)),
+        [None, None] => String::new(),
+    }
+}
+
+/// An attribute before and after the change.
+fn attribute<'c>(change: &'c Change, name: &str) -> [Option<&'c str>; 2] {
+    [&change.before, &change.after].map(|value| value.as_ref()?.attribute(name))
 }
 
 /// ` 60 → 10`, as far as the values are known.

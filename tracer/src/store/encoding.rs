@@ -140,6 +140,14 @@ impl Encoding {
                 self.0.push(1);
                 self.text(value.as_bytes());
             }
+            FactValue::Attributes(attributes) => {
+                self.0.push(2);
+                self.number(attributes.len() as u64);
+                for (name, value) in attributes {
+                    self.text(name.as_bytes());
+                    self.text(value.as_bytes());
+                }
+            }
         }
     }
 

@@ -1,6 +1,6 @@
 //! The table of facts: the state of the host now.
 
-use change::{Subject, Timestamp};
+use change::{Kind, Subject, Timestamp};
 use rusqlite::{CachedStatement, Connection, OptionalExtension as _, Params, Row};
 
 use super::error::Doing as _;
@@ -28,6 +28,17 @@ const SELECT_AFTER: &str = "
     FROM subjects s JOIN facts f ON f.subject = s.id
     WHERE s.kind = 'file' AND s.key > ?1
     ORDER BY s.key LIMIT ?2";
+
+const SELECT_OF_KIND: &str = "
+    SELECT s.id, s.kind, s.key, f.state, f.time, f.dev, f.inode, f.ctime_ns, f.mtime_ns
+    FROM subjects s JOIN facts f ON f.subject = s.id
+    WHERE s.kind = ?1 AND s.key > ?2
+    ORDER BY s.key LIMIT ?3";
+const SELECT_ALL: &str = "
+    SELECT s.id, s.kind, s.key, f.state, f.time, f.dev, f.inode, f.ctime_ns, f.mtime_ns
+    FROM subjects s JOIN facts f ON f.subject = s.id
+    WHERE (s.kind, s.key) > (?1, ?2)
+    ORDER BY s.kind, s.key LIMIT ?3";
 
 const READ: &str = "read facts";
 
@@ -130,6 +141,38 @@ pub(super) fn read_after(
     let mut found = Vec::new();
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
     each(connection, SELECT_AFTER, (after, limit), &mut |fact| {
+        found.push(fact);
+    })?;
+    Ok(found)
+}
+
+/// The next facts of a kind behind a key, in the order of the keys' bytes.
+pub(super) fn read_of_kind(
+    connection: &Connection,
+    kind: Kind,
+    after: &[u8],
+    limit: usize,
+) -> Result<Vec<Fact>, Error> {
+    let mut found = Vec::new();
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let params = (kind.as_str(), after, limit);
+    each(connection, SELECT_OF_KIND, params, &mut |fact| {
+        found.push(fact);
+    })?;
+    Ok(found)
+}
+
+/// The next facts of any kind behind a subject, in the order of the kinds' words and the keys' bytes.
+pub(super) fn read_all(
+    connection: &Connection,
+    after: Option<&Subject>,
+    limit: usize,
+) -> Result<Vec<Fact>, Error> {
+    let mut found = Vec::new();
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let kind = after.map_or("", |after| after.kind.as_str());
+    let key = after.map_or(&[][..], |after| after.key.as_bytes());
+    each(connection, SELECT_ALL, (kind, key, limit), &mut |fact| {
         found.push(fact);
     })?;
     Ok(found)

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use change::wire::{SessionBody, VerifyBody};
-use change::{Change, ChangeQuery, Gap, GapReason, Subject, Timestamp};
+use change::{Change, ChangeQuery, Gap, GapReason, Kind, Subject, Timestamp};
 use rusqlite::Connection;
 
 use super::changes::{Condition, Next, Order};
@@ -44,6 +44,16 @@ impl Reader {
     /// The facts of the next files behind a path, at most `limit`, in byte order of the paths.
     pub fn files_after(&self, after: &[u8], limit: usize) -> Result<Vec<Fact>, Error> {
         facts::read_after(&self.connection, after, limit)
+    }
+
+    /// The next facts of a kind behind a key, at most `limit`, in byte order of the keys.
+    pub fn facts_of(&self, kind: Kind, after: &[u8], limit: usize) -> Result<Vec<Fact>, Error> {
+        facts::read_of_kind(&self.connection, kind, after, limit)
+    }
+
+    /// The next facts of any kind behind a subject, at most `limit`, by kind and key.
+    pub fn all_facts(&self, after: Option<&Subject>, limit: usize) -> Result<Vec<Fact>, Error> {
+        facts::read_all(&self.connection, after, limit)
     }
 
     /// Until when the daemon was alive and its record complete.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use change::{ContentState, FactValue, FileState, FileType};
 use rusqlite::{CachedStatement, Connection, Row};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::Error;
@@ -16,6 +17,9 @@ const INSERT: &str = "
 const SELECT: &str = "
     SELECT hash, keyed, size, mode, uid, gid, inode, type, content, value, extra
     FROM states WHERE id = ?1";
+
+/// Stands in the column `type` where `extra` has attributes, and nothing else is set.
+const ATTRIBUTES: &str = "attributes";
 
 /// One row of the table `states`, without its id.
 #[derive(Default)]
@@ -53,6 +57,11 @@ impl From<&FactValue> for StateRow {
             FactValue::File(state) => Self::from(state),
             FactValue::Setting { value } => Self {
                 value: Some(value.clone()),
+                ..Self::default()
+            },
+            FactValue::Attributes(attributes) => Self {
+                file_type: Some(ATTRIBUTES.to_owned()),
+                extra: serde_json::to_string(attributes).ok(),
                 ..Self::default()
             },
         }
@@ -134,7 +143,11 @@ impl StateRow {
         if let Some(value) = value {
             return Ok(FactValue::Setting { value });
         }
-        let extra = Extra::from_json(extra.as_deref())?;
+        if file_type.as_deref() == Some(ATTRIBUTES) {
+            let attributes = from_json(extra.as_deref())?;
+            return Ok(FactValue::Attributes(attributes));
+        }
+        let extra: Extra = from_json(extra.as_deref())?;
         let file_type = file_type.map_or(Ok(FileType::Regular), |word| {
             FileType::from_word(&word).ok_or_else(|| format!("`{word}` is no file type"))
         })?;
@@ -169,11 +182,11 @@ impl Extra {
         let empty = target.is_none() && xattrs.is_empty() && hash.is_none() && mode.is_none();
         (!empty).then(|| serde_json::to_string(self).ok())?
     }
+}
 
-    fn from_json(json: Option<&str>) -> Result<Self, String> {
-        json.map_or_else(|| Ok(Self::default()), serde_json::from_str)
-            .map_err(|error| format!("`extra` is not as written: {error}"))
-    }
+fn from_json<T: Default + DeserializeOwned>(json: Option<&str>) -> Result<T, String> {
+    json.map_or_else(|| Ok(T::default()), serde_json::from_str)
+        .map_err(|error| format!("`extra` is not as written: {error}"))
 }
 
 fn mode_text(bits: u32) -> String {
@@ -273,7 +286,12 @@ mod tests {
         let setting = FactValue::Setting {
             value: "60".to_owned(),
         };
-        for value in values.into_iter().chain([setting]) {
+        let attributes = FactValue::Attributes(BTreeMap::from([
+            ("version".to_owned(), "2.36-9+deb12u9".to_owned()),
+            ("arch".to_owned(), String::new()),
+        ]));
+        let nothing = FactValue::Attributes(BTreeMap::new());
+        for value in values.into_iter().chain([setting, attributes, nothing]) {
             assert_eq!(StateRow::from(&value).into_value(), Ok(value));
         }
     }

@@ -1,0 +1,76 @@
+//! Reading what is no file: when its database is written, and when the trees are compared.
+
+use std::os::unix::fs::MetadataExt as _;
+
+use anyhow::Context as _;
+use change::Timestamp;
+
+use super::now;
+use super::pipeline::Pipeline;
+use crate::conclude::Cause;
+use crate::inventory::Source;
+use crate::observed::{Action, FileEvent, Who};
+
+impl Pipeline {
+    /// Something was done to a file that is a source's database. It is read at once: what it says
+    /// later may be somebody else's doing.
+    pub(super) fn database_touched(&mut self, time: Timestamp, who: &Who, event: &FileEvent) {
+        let Some(source) = self.inventory.source_of(&event.path) else {
+            return;
+        };
+        // As it is only being written it says nothing yet.
+        if !matches!(
+            event.action,
+            Action::Closed { .. } | Action::Renamed { .. } | Action::Linked { .. }
+        ) {
+            return;
+        }
+        let actor = self.enrich.actor(who, time);
+        if let Err(error) = self.look_at(source, &Cause::Written { time, actor }) {
+            self.note_loss(&format!("{error:#}"));
+        }
+    }
+
+    /// Compares all sources with the store, but for those that exact records tell of.
+    pub(super) fn compare_inventory(&mut self) -> anyhow::Result<()> {
+        for source in Source::ALL {
+            let database = self.inventory.database(source);
+            let changed = database.metadata().map(|found| {
+                Timestamp::from_parts(
+                    found.ctime(),
+                    u32::try_from(found.ctime_nsec()).unwrap_or(0),
+                )
+            });
+            let is_told = |changed: Timestamp| changed >= self.comparing.since.earliest;
+            if changed.is_ok_and(is_told) && self.conclude.has_read(source)? {
+                continue;
+            }
+            let cause = Cause::Compared {
+                now: now(),
+                complete_until: self.comparing.complete_until,
+            };
+            if let Err(error) = self.look_at(source, &cause) {
+                tracing::error!("{error:#}");
+            }
+        }
+        Ok(())
+    }
+
+    fn look_at(&mut self, source: Source, cause: &Cause) -> anyhow::Result<()> {
+        let kind = source.kind();
+        let read = self.inventory.read(source);
+        let reading = || {
+            format!(
+                "read every {kind} of `{}`",
+                self.inventory.database(source).display()
+            )
+        };
+        let Some(found) = read.with_context(reading)? else {
+            return Ok(());
+        };
+        let changed = self.conclude.inventory(source, found, cause);
+        let changed = changed.with_context(|| format!("compare every {kind}"))?;
+        tracing::debug!("{changed} facts of the kind {kind} have changed");
+        Ok(())
+    }
+}

@@ -1,0 +1,37 @@
+//! Facts in words.
+
+use change::FactValue;
+use change::wire::FactBody;
+
+use super::View;
+use super::amount::counted;
+use crate::when;
+
+/// A fact for a listing.
+pub fn fact_line(fact: &FactBody, view: &View) -> String {
+    let subject = super::argument(&fact.subject.to_string());
+    let since = when::local(fact.since, &view.now);
+    format!("{since}  {subject}  {}", value(&fact.value, view))
+}
+
+/// A value on one line.
+pub(super) fn value(fact: &FactValue, view: &View) -> String {
+    match fact {
+        FactValue::File(file) => {
+            let owner = view.names.owner(file.uid, file.gid);
+            let hash = file.hash.as_deref().unwrap_or("no hash");
+            format!(
+                "{} {owner} {} {}",
+                file.mode,
+                counted(file.size, "byte"),
+                super::escape_text(hash)
+            )
+        }
+        FactValue::Setting { value } => super::argument(value),
+        FactValue::Attributes(attributes) => {
+            let each = attributes.iter();
+            let words = each.map(|(name, value)| format!("{name} {}", super::argument(value)));
+            words.collect::<Vec<_>>().join(", ")
+        }
+    }
+}

@@ -1,0 +1,2 @@
+-- States of what is no file: `type` is `attributes`, and `extra` is a JSON object of texts. With this
+-- step come facts and changes of packages.
