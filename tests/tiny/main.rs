@@ -6,6 +6,7 @@ mod content;
 mod descriptors;
 mod disk;
 mod failures;
+mod hostile;
 mod lifecycle;
 mod mounts;
 mod names;
@@ -27,6 +28,7 @@ fn daemon() -> &'static Daemon {
             name: "shared",
             also_watch: vec!["/etc".to_owned()],
             settings: "mode = \"trampolines\"".to_owned(),
+            group: "",
             unit: None,
         })
     })
