@@ -16,7 +16,7 @@ use crate::tools::{Need, install_missing, tool};
 type Check = (&'static str, fn() -> Result<()>);
 
 /// The quick ones first.
-const CHECKS: [Check; 8] = [
+const CHECKS: [Check; 9] = [
     ("rules for files", files::check),
     ("format", format),
     ("format of TOML", toml),
@@ -24,6 +24,7 @@ const CHECKS: [Check; 8] = [
     ("dependencies", dependencies),
     ("lints of the kernel half", lints_of_kernel_half),
     ("lints", lints),
+    ("targets of the fuzzer", fuzz_targets),
     ("documentation", documentation),
 ];
 
@@ -114,6 +115,22 @@ fn lints() -> Result<()> {
         "-Dwarnings",
     ]);
     run_command(&mut clippy)
+}
+
+/// The targets are no part of the workspace, as cargo-fuzz needs flags of its own: they are compiled
+/// here, so that they do not rot. What they call runs in the unit tests of `tracer::fuzz`.
+fn fuzz_targets() -> Result<()> {
+    let target = root().join("target/fuzz-check");
+    let mut check = cargo(&["check", "--quiet", "--bins"]);
+    check
+        .arg("--manifest-path")
+        .arg(root().join("tracer/fuzz/Cargo.toml"));
+    run_command(
+        check
+            .arg("--target-dir")
+            .arg(target)
+            .env("RUSTFLAGS", "-Dwarnings"),
+    )
 }
 
 fn documentation() -> Result<()> {
