@@ -2,6 +2,7 @@
 
 use std::env::consts::ARCH;
 use std::process::Command;
+use std::{env, fs};
 
 use anyhow::{Context as _, Result, anyhow, bail};
 
@@ -118,19 +119,20 @@ fn lints() -> Result<()> {
 }
 
 /// The targets are no part of the workspace, as cargo-fuzz needs flags of its own: they are compiled
-/// here, so that they do not rot. What they call runs in the unit tests of `tracer::fuzz`.
+/// here, so that they do not rot. What they call runs in the unit tests of `tracer::fuzz`. With the
+/// workspace's versions and folder, all but libFuzzer itself has been compiled by the lints already.
 fn fuzz_targets() -> Result<()> {
-    let target = root().join("target/fuzz-check");
+    let folder = root().join("tracer/fuzz");
+    fs::copy(root().join("Cargo.lock"), folder.join("Cargo.lock"))
+        .context("give the targets the workspace's versions")?;
     let mut check = cargo(&["check", "--quiet", "--bins"]);
-    check
-        .arg("--manifest-path")
-        .arg(root().join("tracer/fuzz/Cargo.toml"));
-    run_command(
-        check
-            .arg("--target-dir")
-            .arg(target)
-            .env("RUSTFLAGS", "-Dwarnings"),
-    )
+    check.arg("--manifest-path").arg(folder.join("Cargo.toml"));
+    check.arg("--target-dir");
+    match env::var_os("CARGO_TARGET_DIR") {
+        Some(target) => check.arg(target),
+        None => check.arg(root().join("target")),
+    };
+    run_command(&mut check)
 }
 
 fn documentation() -> Result<()> {
