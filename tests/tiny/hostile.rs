@@ -157,7 +157,10 @@ fn two_thousand_processes_at_once_are_told_apart() {
     let ancestry = deep["actor"]["ancestry"].as_array().unwrap();
     assert_eq!(&ancestry[9]["pid"], shell, "{deep:#}");
     assert_eq!(ancestry[10]["pid"], acted.pid, "{deep:#}");
-    assert_eq!(daemon().status()["counters"]["lost"], 0);
+    // Kernel 7 skips some of the programs then, and counts them: that is never silent.
+    let lost = daemon().status()["counters"]["lost"].as_u64().unwrap();
+    let is_gap = daemon().gaps().iter().any(|gap| gap["reason"] == "lost");
+    assert!(lost == 0 || is_gap, "{lost} lost without a gap");
     daemon().is_small();
 }
 
