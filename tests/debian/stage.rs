@@ -34,6 +34,7 @@ pub(crate) fn daemon() -> &'static Daemon {
             name: "stories",
             also_watch: vec!["/etc".to_owned()],
             settings: String::new(),
+            group: "",
             unit: Some("tracer"),
         });
         for user in [("root", 0), ("alice", 1000), ("bob", 1001)] {

@@ -2,6 +2,7 @@
 //! it is not for tests to put programs at the functions of this kernel.
 
 mod durable;
+mod hostile;
 mod packages;
 mod secrets;
 mod ways;

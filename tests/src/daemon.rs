@@ -19,6 +19,9 @@ const GUEST_LOGS: &str = "/var/log/tracer-tests";
 /// Where watched trees of guests lie: on the root disk, as what people watch does.
 const GUEST_TREES: &str = "/var/lib";
 
+/// How much memory a daemon may take at most, whatever happens on the host.
+const MOST_MEMORY_KIB: u64 = 64 * 1024;
+
 /// Says how a daemon is to be started.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
@@ -28,6 +31,8 @@ pub struct Options {
     pub also_watch: Vec<String>,
     /// More lines for its configuration.
     pub settings: String,
+    /// The group that may ask it; none but root may where it is empty.
+    pub group: &'static str,
     /// Whether systemd starts it, as a unit of this name.
     pub unit: Option<&'static str>,
 }
@@ -114,9 +119,10 @@ impl Daemon {
             "packages.dpkg = ''"
         };
         let config = format!(
-            "state_dir = '{}'\nsocket = '{}'\nsocket_group = \"\"\nwatch = {watch:?}\n{packages}\n{}\n",
+            "state_dir = '{}'\nsocket = '{}'\nsocket_group = {:?}\nwatch = {watch:?}\n{packages}\n{}\n",
             daemon.state().display(),
             daemon.socket().display(),
+            options.group,
             options.settings,
         );
         fs::write(daemon.config(), config).unwrap();
@@ -185,7 +191,7 @@ impl Daemon {
     }
 
     /// Where it answers.
-    fn socket(&self) -> PathBuf {
+    pub fn socket(&self) -> PathBuf {
         self.folder.path().join("socket")
     }
 
@@ -280,6 +286,19 @@ impl Daemon {
             return http::get(&self.socket(), "/v1/status").unwrap();
         }
         self.ask(&["status"]).remove(0)
+    }
+
+    /// Asserts that it never took more memory than it is to.
+    ///
+    /// # Panics
+    /// When it did.
+    pub fn is_small(&self) {
+        let path = format!("/proc/{}/status", self.pid());
+        let status = fs::read_to_string(path).expect("the daemon runs");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let kib = line.and_then(|line| line.trim().strip_suffix(" kB"));
+        let kib: u64 = kib.and_then(|kib| kib.parse().ok()).expect("it has memory");
+        assert!(kib <= MOST_MEMORY_KIB, "{kib} KiB of memory at most");
     }
 
     /// The intervals for which it does not vouch.

@@ -11,9 +11,11 @@
 mod acting;
 mod daemon;
 mod http;
+mod strangers;
 mod wait;
 pub mod ways;
 
 pub use acting::{Acted, act};
 pub use daemon::{Daemon, Ended, Options, run};
+pub use strangers::{STRANGER, as_stranger, may_not_stop};
 pub use wait::{PATIENCE, wait_for, wait_long_for};

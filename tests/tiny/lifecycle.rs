@@ -11,6 +11,9 @@ use tests::{Daemon, Options, run, wait_for};
 
 use crate::{daemon, kernel};
 
+/// The user that it becomes.
+const OWN_ID: &str = "2007200700";
+
 /// Where SQLite keeps the number that says which schema a database has (file format 1.3).
 const USER_VERSION: u64 = 60;
 
@@ -154,6 +157,8 @@ fn doctor_finds_everything_that_this_kernel_should_have() {
         &[]
     };
     assert_eq!(not_ok, expected, "{checks:#?}");
+    let tried = checks.iter().find(|check| check["name"] == "own rights");
+    assert!(tried.is_some(), "{checks:#?}");
     let status = daemon().status();
     assert_eq!(status["mode"], "trampolines", "{status:#}");
 }
@@ -212,6 +217,9 @@ fn once_started_it_may_see_everything_and_change_nothing() {
         assert_ne!(has & sys_ptrace, 0, "{status}");
         assert_eq!(field("CapEff:"), field("CapPrm:"), "{status}");
         assert_eq!(field("NoNewPrivs:"), "1", "{status}");
+        assert_eq!(field("Seccomp:"), "2", "{status}");
+        let user = field("Uid:");
+        assert!(user.split_whitespace().all(|id| id == OWN_ID), "{status}");
         count += 1;
     }
     assert!(count >= 4, "{count} threads");

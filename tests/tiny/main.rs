@@ -7,6 +7,7 @@ mod descriptors;
 mod disk;
 mod exact;
 mod failures;
+mod hostile;
 mod lifecycle;
 mod mounts;
 mod names;
@@ -28,6 +29,7 @@ fn daemon() -> &'static Daemon {
             name: "shared",
             also_watch: vec!["/etc".to_owned()],
             settings: "mode = \"trampolines\"".to_owned(),
+            group: "",
             unit: None,
         })
     })

@@ -174,7 +174,7 @@ fn push(batch: &mut Batch, subject: &Subject, states: [Option<FactValue>; 2], nu
         run: None,
         operations: 1,
         notes: Vec::new(),
-        actor: Some(actor(number)),
+        actor: Some(actor(number).into()),
     });
 }
 

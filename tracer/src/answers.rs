@@ -310,7 +310,7 @@ mod tests {
             newest.diff.as_deref(),
             Some("--- a/etc/a\n+++ b/etc/a\n@@ -1,3 +1,3 @@\n zero\n one\n-two\n+2\n")
         );
-        assert_eq!(newest.change.actor, Some(alice(41)));
+        assert_eq!(newest.change.actor, Some(alice(41).into()));
         assert_eq!(late.change.actor, None);
         let reasons: Vec<_> = body.gaps.iter().map(|gap| gap.reason).collect();
         assert_eq!(reasons, [GapReason::Lost]);

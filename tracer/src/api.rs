@@ -14,6 +14,7 @@ mod forget;
 mod gaps;
 mod listen;
 mod params;
+mod seats;
 mod sessions;
 mod status;
 mod stream;
@@ -39,6 +40,7 @@ pub use listen::{BindError, bind};
 use tokio::net::UnixListener;
 use tokio::sync::{broadcast, watch};
 
+use self::seats::Seats;
 use crate::answers::Answers;
 use crate::store::{self, Purge};
 
@@ -114,7 +116,7 @@ pub async fn serve(
     };
     let make_service =
         router(Shared { state, stopping }).into_make_service_with_connect_info::<access::Peer>();
-    let served = axum::serve(listener, make_service).with_graceful_shutdown(shutdown);
+    let served = axum::serve(Seats::new(listener), make_service).with_graceful_shutdown(shutdown);
     // A reader that does not read on must not hold up the daemon's end.
     let out_of_time = async move {
         if stopped.wait_for(|stop| *stop).await.is_ok() {

@@ -24,8 +24,9 @@ use crate::observed::{Action, FileEvent, Inode, Left, Who};
 pub const QUIET: Duration = Duration::from_secs(1);
 /// A change that never comes to rest is told when it is this old; what follows is another one.
 pub const LONGEST: Duration = Duration::from_secs(10);
-/// How many changes may be in the making before the oldest are finished early.
-const MAX_PENDING: usize = 10_000;
+/// How many changes may be in the making, or wait for their turn, before the older half is handed over
+/// early: with what was read of the files, but for their content, they take some 12 MB.
+const MAX_WAITING: usize = 8192;
 
 /// Holds the changes in the making, one a path.
 #[derive(Default)]
@@ -33,6 +34,10 @@ pub struct Assembler {
     pending: HashMap<Text, Pending>,
     /// What is finished, and waits until all that happened before it is finished, too.
     finished: Vec<Assembled>,
+    /// What happened until then is handed over without waiting for anything that may come to rest.
+    early_until: Timestamp,
+    /// How many of the finished were there when that was set.
+    early: usize,
     /// When to look at each of them next, the earliest on top: without it a burst would be looked
     /// through as a whole with each batch of records.
     due: BinaryHeap<Reverse<(Timestamp, Text)>>,
@@ -259,7 +264,7 @@ impl Assembler {
             self.finish_if_quiet(path, due);
         }
         let quiet_since = now.plus_nanos(-pending::nanos(QUIET));
-        self.in_order(quiet_since)
+        self.in_order(quiet_since.max(self.early_until))
     }
 
     /// All changes that could be finished, for somebody who asks now: not what still waits for its
@@ -274,6 +279,8 @@ impl Assembler {
 
     /// All changes, for the daemon's end.
     pub fn take_all(&mut self) -> Vec<Assembled> {
+        // The clock may have been set back: later times are nothing to go by any more.
+        self.early_until = Timestamp::default();
         self.finish_where(|_| true);
         self.in_order(Timestamp::MAX)
     }
@@ -332,6 +339,7 @@ impl Assembler {
             .extract_if(.., |assembled| assembled.time <= until)
             .collect();
         finished.sort_by_key(|assembled| assembled.time);
+        self.early = 0;
         finished
     }
 
@@ -345,14 +353,22 @@ impl Assembler {
         self.finished.extend(pending.into_assembled());
     }
 
+    /// Finishes the older half where there are too many. Nothing that stays happened before it, so
+    /// that it can be handed over at once and the order is kept.
     fn keep_bounded(&mut self) {
-        if self.pending.len() > MAX_PENDING {
-            let mut times: Vec<Timestamp> =
-                self.pending.values().map(|pending| pending.last).collect();
-            let (_, middle, _) = times.select_nth_unstable(MAX_PENDING / 2);
-            let middle = *middle;
-            self.finish_where(|pending| pending.last <= middle);
+        let waiting = self.finished.len().saturating_sub(self.early);
+        if self.pending.len() + waiting <= MAX_WAITING {
+            return;
         }
+        let pending = self.pending.values().map(|pending| pending.last);
+        let finished = self.finished.iter().map(|assembled| assembled.time);
+        let mut times: Vec<Timestamp> = pending.chain(finished).collect();
+        let half = times.len() / 2;
+        let (_, middle, _) = times.select_nth_unstable(half);
+        let middle = *middle;
+        self.finish_where(|pending| pending.last <= middle);
+        self.early_until = middle;
+        self.early = self.finished.len();
     }
 }
 

@@ -73,7 +73,7 @@ impl Blame {
         self.between.earliest = Some(Bringer {
             seq: change.seq,
             time: change.time,
-            user: change.actor.as_ref().map(person),
+            user: change.actor.as_deref().map(person),
         });
     }
 

@@ -25,8 +25,8 @@ use crate::trees::{Trees, open};
 
 /// So many changes and facts are written at once, however many wait.
 const MUCH: usize = 1024;
-/// Content of so many bytes is written at once.
-const MUCH_CONTENT: usize = 4 << 20;
+/// Content and actors of so many bytes are written at once.
+const MUCH_BYTES: usize = 4 << 20;
 
 /// Names the host in changes.
 #[derive(Clone, Debug, Default)]
@@ -78,7 +78,7 @@ impl Conclude {
 
     /// Whether so much waits that it should be written now.
     pub fn is_much(&self) -> bool {
-        self.ledger.len() >= MUCH || self.ledger.content_bytes() >= MUCH_CONTENT
+        self.ledger.len() >= MUCH || self.ledger.heavy_bytes() >= MUCH_BYTES
     }
 
     /// Takes in the content of a state before the change that leads to it is finished.

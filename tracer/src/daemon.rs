@@ -24,6 +24,7 @@ use anyhow::{Context as _, bail};
 use change::wire::CheckState;
 use change::{Text, Timestamp};
 use rustix::process::DumpableBehavior;
+use tokio::net::UnixListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::broadcast;
 
@@ -36,6 +37,7 @@ use crate::reconcile::Difference;
 use budget::Share;
 use kernel::Settler;
 use pipeline::Pipeline;
+use privileges::Own;
 use shared::Shared;
 
 /// What reaches the pipeline, in the order in which it is to be worked on.
@@ -76,9 +78,17 @@ struct Records {
 
 /// How many inputs may wait.
 const QUEUE: usize = 1024;
-/// How many bytes of records and signals may wait; beyond, the kernel's buffers fill, and count what
-/// they lose. A new file takes some 700, so that a burst of 30 000 waits here.
-const QUEUE_BYTES: usize = 24 << 20;
+/// How many bytes of records may wait; beyond, the kernel's buffer fills, and what it loses is counted.
+/// A new file takes some 700, so that a burst of 30 000 waits here.
+const RECORDS_BYTES: usize = 24 << 20;
+/// How many of them where they tell of processes alone.
+const PROCESSES_BYTES: usize = 6 << 20;
+/// How many bytes of fanotify's signals may wait; beyond, they wait in the kernel, whose queue of
+/// them knows no end.
+const SIGNALS_BYTES: usize = 6 << 20;
+
+/// How many questions are answered at once; others wait.
+const QUESTIONS: usize = 8;
 
 /// Runs the daemon until it is told to end by `SIGTERM` or `SIGINT`.
 pub fn run(config: &Config) -> anyhow::Result<()> {
@@ -87,22 +97,29 @@ pub fn run(config: &Config) -> anyhow::Result<()> {
     }
     // What it reads of files, and the key of the store, are to be in no core dump.
     rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
+    memory::bound();
     let started = start::start(config)?;
     let shared = Arc::clone(&started.shared);
     let watching = started.source.watching();
+    let own = Own {
+        state_dir: config.state_dir.clone(),
+        store: started.store_path.clone(),
+        socket_dir: privileges::socket_folder(&config.socket),
+    };
+    let group = (!config.socket_group.is_empty()).then_some(config.socket_group.as_str());
+    let socket = api::bind(&config.socket, group)?;
+    // All that needs more has been done; the threads that follow inherit what is left.
+    keep_needed(watching, &own, &shared);
     let listener_runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
+        .max_blocking_threads(QUESTIONS)
         .enable_all()
-        .on_thread_start(move || keep_needed(watching))
         .build()
         .context("start the API's threads")?;
     let listener = {
         let _entered = listener_runtime.enter();
-        let group = (!config.socket_group.is_empty()).then_some(config.socket_group.as_str());
-        api::bind(&config.socket, group)?
+        UnixListener::from_std(socket).context("watch the socket")?
     };
-    // All that needs more has been done; the threads that follow inherit what is left.
-    keep_needed(watching);
     let (inputs, queue) = sync_channel(QUEUE);
     let (changes, _) = broadcast::channel(1024);
     let watching = kernel::watch(started.source, &inputs, Arc::clone(&shared))?;
@@ -133,10 +150,14 @@ pub fn run(config: &Config) -> anyhow::Result<()> {
     ended
 }
 
-fn keep_needed(watching: privileges::Watching) {
-    if let Err(error) = privileges::keep_needed(watching) {
+fn keep_needed(watching: privileges::Watching, own: &Own, shared: &Shared) {
+    let problem = privileges::keep_needed(watching, own).err();
+    if let Some(error) = &problem {
         tracing::warn!("{error:#}; the daemon goes on with more than it needs");
     }
+    let check = privileges::prove(own, problem.as_ref());
+    let name = check.name.clone();
+    shared.set_check(&name, Some(check));
 }
 
 fn spawn_pipeline(

@@ -39,7 +39,7 @@ const BUFFER: usize = 256 * 1024;
 
 /// A queue of 16 384 events (its limit, unless the administrator set another) is read in so many
 /// readings at the very most: an event with two names of 255 bytes takes some 700 bytes.
-const FULL_QUEUE: usize = 64;
+pub const FULL_QUEUE: usize = 64;
 
 /// Says why fanotify cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -174,15 +174,12 @@ impl Fanotify {
         batch.signals
     }
 
-    /// Gives all that happened until now, without waiting.
-    pub fn read_all(&mut self) -> Vec<Signal> {
+    /// Gives what was in the queue, or as much of it as is read at once, without waiting; none where
+    /// nothing was. Read [`FULL_QUEUE`] times it is all that happened until now.
+    pub fn read_now(&mut self) -> Option<Vec<Signal>> {
         let mut batch = Batch::now();
-        for _ in 0..FULL_QUEUE {
-            if self.read_queue(&mut batch) == 0 {
-                break;
-            }
-        }
-        batch.signals
+        let length = self.read_queue(&mut batch);
+        (length > 0 || !batch.signals.is_empty()).then_some(batch.signals)
     }
 
     /// Marks all again if what is mounted in the trees is another than before; tells whether it is.

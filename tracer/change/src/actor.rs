@@ -23,6 +23,27 @@ pub struct Actor {
     pub container: Option<Container>,
 }
 
+impl Actor {
+    /// What it takes up in memory, about: command lines can be long.
+    pub fn size_bytes(&self) -> usize {
+        let Self {
+            process, ancestry, ..
+        } = self;
+        let ancestry = ancestry.iter();
+        let ancestors = ancestry.map(|kin| size_of::<Ancestor>() + words_bytes(&kin.argv));
+        size_of::<Self>() + words_bytes(&process.argv) + ancestors.sum::<usize>()
+    }
+}
+
+/// What the words of a command line take up in memory, about: each has its place in the list, and is
+/// an allocation of its own.
+pub fn words_bytes(argv: &[String]) -> usize {
+    let words = argv.iter();
+    words
+        .map(|word| size_of::<String>() + word.len().max(16) + 16)
+        .sum()
+}
+
 /// Names a user, as the host knew the name at that time.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct User {

@@ -116,7 +116,7 @@ impl Actor {
 impl Change {
     /// Which sort of author made it; none for a late change.
     pub fn author(&self) -> Option<Author> {
-        self.actor.as_ref().map(Actor::author)
+        self.actor.as_ref().map(|actor| actor.author())
     }
 }
 

@@ -1,5 +1,7 @@
 //! One change: the transition of one fact, with its actor and how certain it is.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use crate::{Actor, FactValue, Subject, Text, Timestamp};
@@ -40,8 +42,9 @@ pub struct Change {
     /// What a reader should know before trusting a detail of this change.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<Note>,
-    /// Who did it; nobody is named for a late change.
-    pub actor: Option<Actor>,
+    /// Who did it; nobody is named for a late change. Many changes in a row are one actor's, and share
+    /// it.
+    pub actor: Option<Arc<Actor>>,
 }
 
 fn one() -> u64 {

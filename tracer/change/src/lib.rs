@@ -12,7 +12,7 @@ mod text;
 mod time;
 pub mod wire;
 
-pub use actor::{Actor, Ancestor, Container, Process, Session, SessionKind, User};
+pub use actor::{Actor, Ancestor, Container, Process, Session, SessionKind, User, words_bytes};
 pub use author::Tool;
 pub use change::{Certainty, Change, Note, Op, RenamedFrom};
 pub use fact::{ContentState, FactValue, FileState, FileType};

@@ -9,13 +9,17 @@ use axum::extract::{ConnectInfo, Request, State};
 use axum::middleware::Next;
 use axum::response::Response;
 use axum::serve::IncomingStream;
-use tokio::net::UnixListener;
 
+use super::seats::{Seat, Seats};
 use super::{ApiState, Error};
 
 /// The process at the other end of a connection, as it was when it connected.
 #[derive(Clone, Debug)]
-pub(super) struct Peer(Option<Credentials>);
+pub(super) struct Peer {
+    credentials: Option<Credentials>,
+    /// Held as long as the connection is.
+    _seat: Option<Seat>,
+}
 
 #[derive(Clone, Debug)]
 struct Credentials {
@@ -28,15 +32,15 @@ impl Peer {
     /// The process at the other end, if it is root's or of the daemon's own user.
     pub(super) fn root_pid(&self) -> Result<u32, Error> {
         let own = rustix::process::geteuid().as_raw();
-        let peer = self.0.as_ref();
+        let peer = self.credentials.as_ref();
         let peer = peer.filter(|peer| peer.uid == 0 || peer.uid == own);
         peer.and_then(|peer| peer.pid).ok_or(Error::RootOnly)
     }
 }
 
-impl Connected<IncomingStream<'_, UnixListener>> for Peer {
-    fn connect_info(stream: IncomingStream<'_, UnixListener>) -> Self {
-        Self(stream.io().peer_cred().ok().map(|peer| {
+impl Connected<IncomingStream<'_, Seats>> for Peer {
+    fn connect_info(stream: IncomingStream<'_, Seats>) -> Self {
+        let credentials = stream.io().peer_cred().ok().map(|peer| {
             let mut groups = peer.pid().map_or(Vec::new(), supplementary_groups);
             groups.push(peer.gid());
             Credentials {
@@ -44,19 +48,23 @@ impl Connected<IncomingStream<'_, UnixListener>> for Peer {
                 uid: peer.uid(),
                 groups,
             }
-        }))
+        });
+        Self {
+            credentials,
+            _seat: Some(stream.remote_addr().clone()),
+        }
     }
 }
 
 /// Lets a request pass, or answers 403.
 pub(super) async fn check(
     State(state): State<ApiState>,
-    ConnectInfo(Peer(peer)): ConnectInfo<Peer>,
+    ConnectInfo(Peer { credentials, _seat }): ConnectInfo<Peer>,
     request: Request,
     next: Next,
 ) -> Result<Response, Error> {
     let own = rustix::process::geteuid().as_raw();
-    match peer {
+    match credentials {
         Some(peer) if may_ask(&peer, own, state.group) => Ok(next.run(request).await),
         Some(peer) => Err(Error::Forbidden(peer.uid.to_string())),
         None => Err(Error::Forbidden("unknown".to_owned())),
@@ -114,12 +122,21 @@ mod tests {
         let own = rustix::process::geteuid().as_raw();
         let root_pid = |uid| {
             let (pid, groups) = (Some(7), vec![0]);
-            Peer(Some(Credentials { pid, uid, groups })).root_pid()
+            let credentials = Some(Credentials { pid, uid, groups });
+            let peer = Peer {
+                credentials,
+                _seat: None,
+            };
+            peer.root_pid()
         };
         assert_eq!(root_pid(0).ok(), Some(7));
         assert_eq!(root_pid(own).ok(), Some(7));
         assert!(matches!(root_pid(own + 1000), Err(Error::RootOnly)));
-        assert!(Peer(None).root_pid().is_err());
+        let unknown = Peer {
+            credentials: None,
+            _seat: None,
+        };
+        assert!(unknown.root_pid().is_err());
     }
 
     #[test]

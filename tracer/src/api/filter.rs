@@ -84,7 +84,7 @@ impl Filter {
     }
 
     fn accepts_actor(&self, change: &Change) -> bool {
-        let actor = change.actor.as_ref();
+        let actor = change.actor.as_deref();
         let session = actor
             .and_then(|actor| actor.session.as_ref())
             .map(|session| session.id);

@@ -3,11 +3,10 @@
 use std::fs::{self, DirBuilder, Permissions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, FileTypeExt as _, PermissionsExt as _};
-use std::os::unix::net::UnixStream;
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
-use tokio::net::UnixListener;
 
 use super::access::group_id;
 
@@ -34,7 +33,7 @@ pub enum BindError {
     },
 }
 
-/// Listens on the socket, which root and the members of `group` may use. Needs a tokio runtime.
+/// Listens on the socket, which root and the members of `group` may use.
 pub fn bind(socket: &Path, group: Option<&str>) -> Result<UnixListener, BindError> {
     let at = |step| {
         move |source| BindError::Step {
@@ -57,7 +56,7 @@ pub fn bind(socket: &Path, group: Option<&str>) -> Result<UnixListener, BindErro
     let mode = mode_for(socket, group);
     fs::set_permissions(socket, Permissions::from_mode(mode)).map_err(at("set its mode"))?;
     rustix::net::listen(&fd, BACKLOG).map_err(|error| at("listen")(error.into()))?;
-    UnixListener::from_std(fd.into()).map_err(at("watch it"))
+    Ok(fd.into())
 }
 
 /// Hands the socket to the group; without the right to do so it stays with its owner alone.
@@ -104,8 +103,8 @@ fn remove_stale(socket: &Path) -> Result<(), BindError> {
 mod tests {
     use super::*;
 
-    #[tokio::test]
-    async fn a_stale_socket_is_taken_over_and_a_live_one_is_not() {
+    #[test]
+    fn a_stale_socket_is_taken_over_and_a_live_one_is_not() {
         let folder = tempfile::tempdir().unwrap();
         let socket = folder.path().join("run/tracer.sock");
         let live = bind(&socket, Some("no-such-group")).unwrap();
@@ -119,8 +118,8 @@ mod tests {
         drop(bind(&socket, None).unwrap());
     }
 
-    #[tokio::test]
-    async fn what_is_no_socket_is_left_alone() {
+    #[test]
+    fn what_is_no_socket_is_left_alone() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("file");
         fs::write(&path, "precious").unwrap();

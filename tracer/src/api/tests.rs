@@ -15,6 +15,7 @@ use serde::de::DeserializeOwned;
 use tokio::sync::{broadcast, oneshot};
 use tokio::task::JoinHandle;
 
+use super::seats::SEATS;
 use super::{ApiState, BEHIND, bind, serve};
 use crate::answers::Answers;
 use crate::client::{self, Request};
@@ -70,7 +71,8 @@ impl Api {
 
     fn with(store: Example, answers: Answers) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let listener = bind(&folder.path().join("s"), None).unwrap();
+        let socket = bind(&folder.path().join("s"), None).unwrap();
+        let listener = tokio::net::UnixListener::from_std(socket).unwrap();
         let status = || StatusBody {
             version: "0.1.0".to_owned(),
             host: "5f3c".to_owned(),
@@ -446,4 +448,32 @@ async fn an_open_stream_does_not_hold_up_the_end() {
         .await
         .unwrap()
         .unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_takes_all_seats_is_bounded_and_gives_them_back() {
+    let api = Api::new(&[]);
+    let socket = api.folder.path().join("s");
+    let connect = || UnixStream::connect(&socket).unwrap();
+    let ask = |mut stream: UnixStream| {
+        // Closed by the other end it may not even be written to.
+        let asked =
+            stream.write_all(b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+        let mut answer = String::new();
+        asked
+            .and_then(|()| stream.read_to_string(&mut answer))
+            .is_ok()
+            && answer.contains("200 OK")
+    };
+    // They say nothing, and never will.
+    let mut silent: Vec<UnixStream> = (0..SEATS).map(|_| connect()).collect();
+    assert!(!ask(connect()), "there is no seat left");
+    silent.pop();
+    let has_room = async {
+        while !ask(connect()) {
+            tokio::task::yield_now().await;
+        }
+    };
+    let waited = tokio::time::timeout(Duration::from_secs(20), has_room).await;
+    waited.expect("a seat that was given back is taken again");
 }

@@ -60,8 +60,8 @@ pub(super) struct Ledger {
     /// Facts of this batch, which the store does not have yet.
     fresh: HashMap<Text, Option<Known>>,
     batch: Batch,
-    /// How much content is in the batch.
-    content_bytes: usize,
+    /// How much of the batch is content and actors.
+    heavy_bytes: usize,
 }
 
 impl Ledger {
@@ -73,18 +73,18 @@ impl Ledger {
             stored,
             fresh,
             batch,
-            content_bytes: 0,
+            heavy_bytes: 0,
         }
     }
 
     pub(super) fn take_batch(&mut self) -> Batch {
         self.fresh.clear();
-        self.content_bytes = 0;
+        self.heavy_bytes = 0;
         std::mem::take(&mut self.batch)
     }
 
-    pub(super) fn content_bytes(&self) -> usize {
-        self.content_bytes
+    pub(super) fn heavy_bytes(&self) -> usize {
+        self.heavy_bytes
     }
 
     pub(super) fn len(&self) -> usize {
@@ -132,7 +132,7 @@ impl Ledger {
     pub(super) fn keep(&mut self, state: &FileState, bytes: Option<Vec<u8>>) {
         let hash = state.hash.as_deref().and_then(store::parse_content_name);
         if let (Some(hash), Some(bytes)) = (hash, bytes) {
-            self.content_bytes += bytes.len();
+            self.heavy_bytes += bytes.len();
             self.batch.contents.push(Content { hash, bytes });
         }
     }
@@ -142,7 +142,22 @@ impl Ledger {
         let is_watched = |path: &Text| self.trees.contains(path);
         if is_watched(&draft.path) || draft.from.as_ref().is_some_and(is_watched) {
             let change = self.change(draft);
+            self.weigh(&change);
             self.batch.changes.push(change);
+        }
+    }
+
+    /// Counts an actor that the change before this one does not share.
+    fn weigh(&mut self, change: &Change) {
+        let last = self
+            .batch
+            .changes
+            .last()
+            .and_then(|last| last.actor.as_ref());
+        if let Some(actor) = &change.actor
+            && last.is_none_or(|last| !Arc::ptr_eq(last, actor))
+        {
+            self.heavy_bytes += actor.size_bytes();
         }
     }
 
@@ -240,7 +255,7 @@ impl Ledger {
             run: None,
             operations,
             notes,
-            actor: actor.map(Arc::unwrap_or_clone),
+            actor,
         }
     }
 }

@@ -17,8 +17,10 @@ use change::Text;
 
 use super::budget::Budget;
 use super::shared::{Shared, add};
-use super::{Asker, Input, QUEUE_BYTES, Records, mounts, privileges};
-use crate::fanotify::{Fanotify, Signal};
+use super::{
+    Asker, Input, PROCESSES_BYTES, RECORDS_BYTES, Records, SIGNALS_BYTES, mounts, privileges,
+};
+use crate::fanotify::{FULL_QUEUE, Fanotify, Signal};
 use crate::probes;
 
 /// Where observations come from.
@@ -177,7 +179,11 @@ pub(super) fn watch(
 ) -> anyhow::Result<Watching> {
     let Source { records, fanotify } = source;
     let (ring_bell, ring_door) = bell()?;
-    let budget = Budget::new(QUEUE_BYTES);
+    let records_bytes = if fanotify.is_some() {
+        PROCESSES_BYTES
+    } else {
+        RECORDS_BYTES
+    };
     let stop = Arc::new(AtomicBool::new(false));
     let mut threads = Vec::new();
     let mut fanotify_bell = None;
@@ -187,7 +193,7 @@ pub(super) fn watch(
         let reader = FanotifyReader {
             fanotify,
             inputs: inputs.clone(),
-            budget: budget.clone(),
+            budget: Budget::new(SIGNALS_BYTES),
             door,
         };
         let stop = Arc::clone(&stop);
@@ -196,7 +202,7 @@ pub(super) fn watch(
     let reader = RingReader {
         records,
         inputs: inputs.clone(),
-        budget,
+        budget: Budget::new(records_bytes),
         door: ring_door,
         next: fanotify_bell,
         shared,
@@ -246,8 +252,12 @@ impl FanotifyReader {
     fn pass_on(&mut self, knock: Knock) -> Option<()> {
         // An event is in the queue before the call that caused it returns: what the asker has done
         // is read now.
-        let signals = self.fanotify.read_all();
-        self.hand_on(signals)?;
+        for _ in 0..FULL_QUEUE {
+            let Some(signals) = self.fanotify.read_now() else {
+                break;
+            };
+            self.hand_on(signals)?;
+        }
         let input = match knock {
             Knock::Ask(asker) => Input::Settle(asker),
             Knock::Mounts if self.fanotify.remount() => Input::Remounted,
@@ -257,10 +267,11 @@ impl FanotifyReader {
     }
 
     /// None when nobody takes it any more.
-    fn hand_on(&self, signals: Vec<Signal>) -> Option<()> {
+    fn hand_on(&self, mut signals: Vec<Signal>) -> Option<()> {
         if signals.is_empty() {
             return Some(());
         }
+        signals.shrink_to_fit();
         let bytes: usize = signals.iter().map(Signal::bytes).sum();
         let share = self.budget.take(bytes);
         self.inputs.send(Input::Signals(signals, share)).ok()
@@ -324,7 +335,10 @@ impl RingReader {
         let mut batch = Records::default();
         let mut taken = true;
         let (inputs, budget) = (&self.inputs, &self.budget);
-        let hand_on = |batch: Records| {
+        let hand_on = |mut batch: Records| {
+            // What grows by doubling takes up to twice of what is counted.
+            batch.bytes.shrink_to_fit();
+            batch.ends.shrink_to_fit();
             let share = budget.take(batch.bytes.len() + size_of_val(&*batch.ends));
             inputs.send(Input::Records(batch, share)).is_ok()
         };

@@ -17,7 +17,7 @@ use super::kernel::Source;
 use super::pipeline::{Pipeline, set_checks};
 use super::room::Room;
 use super::upkeep::{Comparing, Losses, first_comparison, watch_roots};
-use super::{Shared, is_worse_than_ok, now};
+use super::{Shared, is_worse_than_ok, now, privileges};
 use crate::assemble::Assembler;
 use crate::capture::{Capture, CaptureConfig};
 use crate::conclude::{Conclude, Host};
@@ -263,7 +263,7 @@ fn make_folder(path: &Path) -> anyhow::Result<()> {
     let owner = fs::metadata(path)
         .with_context(|| format!("look at the folder `{}`", path.display()))?
         .uid();
-    if owner != 0 {
+    if ![0, privileges::OWN_ID].contains(&owner) {
         bail!(
             "keep the store in `{folder}`: the folder belongs to the user {owner}, who could replace \
              what is in it; `chown root: {folder}`",

@@ -9,7 +9,7 @@ use super::processes::Key;
 use super::standing::Standing;
 
 /// How many bytes of actors are kept.
-const MAX_BYTES: usize = 8 << 20;
+const MAX_BYTES: usize = 4 << 20;
 
 /// How many actors are kept.
 const MAX_ACTORS: usize = 4096;
@@ -42,7 +42,7 @@ impl Actors {
 
     pub(super) fn keep(&mut self, key: Key, told: Told) {
         self.forget(key);
-        self.bytes += size_bytes(&told.actor);
+        self.bytes += told.actor.size_bytes();
         self.told.insert(key, told);
         // All at once: whoever goes on changing things is told anew in no time.
         if self.bytes > MAX_BYTES || self.told.len() > MAX_ACTORS {
@@ -52,7 +52,7 @@ impl Actors {
 
     pub(super) fn forget(&mut self, key: Key) {
         if let Some(told) = self.told.remove(&key) {
-            self.bytes = self.bytes.saturating_sub(size_bytes(&told.actor));
+            self.bytes = self.bytes.saturating_sub(told.actor.size_bytes());
         }
     }
 
@@ -60,15 +60,4 @@ impl Actors {
         self.told.clear();
         self.bytes = 0;
     }
-}
-
-/// What an actor takes up in memory, about.
-fn size_bytes(actor: &Actor) -> usize {
-    let words = |argv: &[String]| -> usize { argv.iter().map(|word| word.len() + 24).sum() };
-    let ancestry: usize = actor
-        .ancestry
-        .iter()
-        .map(|kin| size_of_val(kin) + words(&kin.argv))
-        .sum();
-    size_of::<Actor>() + words(&actor.process.argv) + ancestry
 }

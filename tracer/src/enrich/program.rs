@@ -6,6 +6,9 @@ use crate::observed;
 /// How many bytes of a command line are kept.
 pub(super) const MAX_ARGV_BYTES: usize = 4096;
 
+/// How many words of a command line are kept: each takes more memory than its letters.
+pub(super) const MAX_WORDS: usize = 512;
+
 /// What the kernel appends to the path of an executable whose file was replaced, as an upgrade of
 /// its package does: <https://github.com/torvalds/linux/blob/v6.12/fs/d_path.c> (`d_path`).
 const DELETED: &str = " (deleted)";
@@ -49,8 +52,7 @@ impl MaskedProgram {
     /// What it takes up in memory, about.
     pub(super) fn size_bytes(&self) -> usize {
         let text = |text: &Option<String>| text.as_ref().map_or(0, String::len);
-        let argv: usize = self.argv.iter().map(|word| word.len() + 24).sum();
-        size_of::<Self>() + text(&self.exe) + text(&self.cwd) + argv
+        size_of::<Self>() + text(&self.exe) + text(&self.cwd) + change::words_bytes(&self.argv)
     }
 }
 
@@ -61,9 +63,12 @@ fn without_deleted(mut path: String) -> String {
     path
 }
 
-/// Cuts a command line to `max_bytes`, counted with one byte between the words; tells if it did.
-fn truncate(argv: &mut Vec<String>, max_bytes: usize) -> bool {
+/// Cuts a command line to `max_bytes`, counted with one byte between the words, and [`MAX_WORDS`]; tells
+/// if it did.
+pub(super) fn truncate(argv: &mut Vec<String>, max_bytes: usize) -> bool {
     let mut left = max_bytes;
+    let is_long = argv.len() > MAX_WORDS;
+    argv.truncate(MAX_WORDS);
     for (index, word) in argv.iter_mut().enumerate() {
         if word.len() > left {
             word.truncate(word.floor_char_boundary(left));
@@ -73,7 +78,8 @@ fn truncate(argv: &mut Vec<String>, max_bytes: usize) -> bool {
         left = left.saturating_sub(word.len() + 1);
         word.shrink_to_fit();
     }
-    false
+    argv.shrink_to_fit();
+    is_long
 }
 
 #[cfg(test)]
@@ -90,6 +96,18 @@ mod tests {
         assert!(program.argv_truncated);
         assert_eq!(program.argv.len(), 2);
         assert_eq!(program.argv[1].len(), MAX_ARGV_BYTES - 2);
+    }
+
+    #[test]
+    fn a_command_line_of_many_short_words_is_cut_and_takes_little() {
+        let seen = observed::Program {
+            argv: vec!["x".into(); 2048],
+            ..observed::Program::default()
+        };
+        let program = MaskedProgram::new(&seen, MAX_ARGV_BYTES);
+        assert!(program.argv_truncated);
+        assert_eq!(program.argv.len(), MAX_WORDS);
+        assert!(program.size_bytes() < 32 * 1024);
     }
 
     #[test]

@@ -12,6 +12,15 @@ use super::standing::Standing;
 use super::{Enrich, begins};
 use crate::observed::ProcessId;
 
+/// How much of the command lines of all ancestors together is told; behind that each is kept short.
+const ANCESTRY_ARGV_BYTES: usize = 16 * 1024;
+
+/// How much of each is told in any case.
+const SHORT_ARGV_BYTES: usize = 128;
+
+/// Stands for the rest of an ancestor's command line that was cut.
+const CUT: &str = "…";
+
 /// A process that an actor is told of.
 pub(super) struct Doer {
     pub(super) id: ProcessId,
@@ -110,6 +119,7 @@ impl Enrich {
     /// The ancestors up to the one that began the session.
     fn ancestry(&mut self, ancestors: &[Key], kind: SessionKind, time: Timestamp) -> Vec<Ancestor> {
         let mut ancestry = Vec::new();
+        let mut room = ANCESTRY_ARGV_BYTES;
         for &key in ancestors {
             let Some(begun) = self.processes.get(key).map(begins) else {
                 break;
@@ -121,10 +131,11 @@ impl Enrich {
                 break;
             };
             let program = entry.program_at(time).map(Arc::as_ref);
+            let argv = program.map_or_else(Vec::new, |program| shortened(program, &mut room));
             ancestry.push(Ancestor {
                 pid: key.pid,
                 exe: program.and_then(|program| program.exe.clone()),
-                argv: program.map_or_else(Vec::new, |program| program.argv.clone()),
+                argv,
             });
             if begun == Some(kind) {
                 break;
@@ -149,5 +160,40 @@ impl Enrich {
         if let Some(title) = self.proc.title(entry.id).filter(|title| !title.is_empty()) {
             self.processes.retitle(key, title);
         }
+    }
+}
+
+/// An ancestor's command line, as far as there is room for it.
+fn shortened(program: &MaskedProgram, room: &mut usize) -> Vec<String> {
+    let mut argv = program.argv.clone();
+    let most = (*room).clamp(SHORT_ARGV_BYTES, program::MAX_ARGV_BYTES);
+    let is_cut = program::truncate(&mut argv, most);
+    let told: usize = argv.iter().map(|word| word.len() + 1).sum();
+    *room = room.saturating_sub(told);
+    if is_cut || program.argv_truncated {
+        argv.push(CUT.to_owned());
+    }
+    argv
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_command_lines_of_many_ancestors_are_cut_and_say_so() {
+        let program = MaskedProgram {
+            argv: vec!["x".repeat(999); 4],
+            ..MaskedProgram::default()
+        };
+        let mut room = ANCESTRY_ARGV_BYTES;
+        let told: Vec<_> = (0..MAX_DEPTH)
+            .map(|_| shortened(&program, &mut room))
+            .collect();
+        assert_eq!(told[0], program.argv);
+        assert_eq!(told[63].last().map(String::as_str), Some(CUT));
+        assert_eq!(told[63][0].len(), SHORT_ARGV_BYTES);
+        let bytes: usize = told.iter().flatten().map(String::len).sum();
+        assert!(bytes < 2 * ANCESTRY_ARGV_BYTES, "{bytes}");
     }
 }

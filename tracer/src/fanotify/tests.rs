@@ -197,7 +197,8 @@ fn all_that_happened_until_now_is_read_without_waiting() {
         let pid = run(host.folder.path(), &format!("exec 3> tree/{file}"));
         let told: Vec<_> = host
             .fanotify
-            .read_all()
+            .read_now()
+            .unwrap_or_default()
             .into_iter()
             .map(file_event)
             .collect();

@@ -102,12 +102,15 @@ pub(super) fn edit() -> Change {
         run: None,
         operations: 1,
         notes: Vec::new(),
-        actor: Some(actor(&[
-            "vim /etc/nginx/nginx.conf",
-            "sudo vim /etc/nginx/nginx.conf",
-            "-bash",
-            "sshd: alice@pts/0",
-        ])),
+        actor: Some(
+            actor(&[
+                "vim /etc/nginx/nginx.conf",
+                "sudo vim /etc/nginx/nginx.conf",
+                "-bash",
+                "sshd: alice@pts/0",
+            ])
+            .into(),
+        ),
     }
 }
 

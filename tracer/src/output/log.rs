@@ -51,7 +51,7 @@ mod tests {
         let renamed = Change {
             op: Op::Rename,
             from: Some(RenamedFrom("/etc/a\nb".into())),
-            actor: Some(apt),
+            actor: Some(apt.into()),
             ..edit()
         };
         insta::assert_snapshot!(log_line(&renamed, &view()), @r"  1234  2026-11-21 14:18:00  apt (alice)   rename   /etc/a\nb → /etc/nginx/nginx.conf  dpkg --unpack x");

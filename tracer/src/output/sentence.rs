@@ -215,7 +215,7 @@ mod tests {
 
     fn by(actor: Actor) -> String {
         said(&Change {
-            actor: Some(actor),
+            actor: Some(actor.into()),
             ..edit()
         })
     }

@@ -1,6 +1,7 @@
 //! The table of changes: its row, and reading it back with all that it refers to.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use change::{Actor, Certainty, Change, Note, Op, RenamedFrom, Text, Timestamp};
 use rusqlite::types::Value;
@@ -208,7 +209,7 @@ fn names_wanted(row: &Row<'_>, is_wanted: &NameFilter<'_>) -> rusqlite::Result<b
 fn change_in(
     connection: &Connection,
     row: &Row<'_>,
-    actors: &mut HashMap<i64, Actor>,
+    actors: &mut HashMap<i64, Arc<Actor>>,
 ) -> Result<(Change, [u8; 32]), Error> {
     let seq: i64 = row.get(0).doing(READ)?;
     let wrong = |what| Error::Row {
@@ -264,17 +265,17 @@ fn change_in(
 
 fn remembered_actor(
     connection: &Connection,
-    actors: &mut HashMap<i64, Actor>,
+    actors: &mut HashMap<i64, Arc<Actor>>,
     id: i64,
-) -> Result<Actor, Error> {
+) -> Result<Arc<Actor>, Error> {
     if let Some(actor) = actors.get(&id) {
-        return Ok(actor.clone());
+        return Ok(Arc::clone(actor));
     }
-    let actor = actors::read(connection, id)?;
+    let actor = Arc::new(actors::read(connection, id)?);
     if actors.len() >= ACTORS {
         actors.clear();
     }
-    actors.insert(id, actor.clone());
+    actors.insert(id, Arc::clone(&actor));
     Ok(actor)
 }
 

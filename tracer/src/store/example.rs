@@ -166,7 +166,7 @@ pub(crate) fn edit(path: &str, texts: [&str; 2], seconds: i64, actor: Option<Act
         run: None,
         operations: 1,
         notes: Vec::new(),
-        actor,
+        actor: actor.map(std::sync::Arc::new),
     }
 }
 

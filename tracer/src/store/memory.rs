@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::sync::Arc;
 
 use change::{Actor, Ancestor, FactValue, Subject, Timestamp};
 use rusqlite::Connection;
@@ -17,6 +18,9 @@ use super::{Error, facts, hosts};
 /// How many of each are remembered; with paths and command lines about 4 MB.
 const LIMIT: usize = 4096;
 
+/// How many bytes of actors are remembered, where their command lines are long.
+const ACTOR_BYTES: usize = 2 << 20;
+
 /// Remembers ids of rows.
 #[derive(Default)]
 pub(super) struct Memory {
@@ -26,6 +30,8 @@ pub(super) struct Memory {
     origins: HashMap<Origin, i64>,
     host: Option<KnownHost>,
     encoding: Encoding,
+    /// About how much memory the actors take; their ancestors are kept a second time.
+    actor_bytes: usize,
 }
 
 /// A subject with the newest state that the store has of it.
@@ -45,7 +51,7 @@ pub(super) struct KnownState {
 struct KnownActor {
     id: i64,
     hash: [u8; 32],
-    actor: Actor,
+    actor: Arc<Actor>,
 }
 
 struct KnownHost {
@@ -69,11 +75,14 @@ impl Memory {
             origins,
             host: _,
             encoding: _,
+            actor_bytes,
         } = self;
         if subjects.len() > LIMIT {
             subjects.clear();
         }
-        if actors.len() > LIMIT || ancestors.len() > LIMIT || origins.len() > LIMIT {
+        let is_full = actors.len() > LIMIT || ancestors.len() > LIMIT || origins.len() > LIMIT;
+        if is_full || *actor_bytes > ACTOR_BYTES {
+            *actor_bytes = 0;
             actors.clear();
             ancestors.clear();
             origins.clear();
@@ -129,11 +138,11 @@ impl Memory {
     pub(super) fn actor(
         &mut self,
         writer: &mut ActorWriter<'_>,
-        actor: &Actor,
+        actor: &Arc<Actor>,
     ) -> rusqlite::Result<(i64, [u8; 32])> {
         let key = (actor.process.pid, actor.process.start);
         if let Some(known) = self.actors.get(&key)
-            && known.actor == *actor
+            && (Arc::ptr_eq(&known.actor, actor) || known.actor == *actor)
         {
             return Ok((known.id, known.hash));
         }
@@ -145,7 +154,7 @@ impl Memory {
             self.ancestors.insert(node, id);
             parent = Some(id);
         }
-        let origin = Origin::from(actor);
+        let origin = Origin::from(&**actor);
         let known = self.origins.get(&origin).copied();
         let origin_id = known.map_or_else(|| writer.write_origin(&origin), Ok)?;
         self.origins.insert(origin, origin_id);
@@ -153,7 +162,8 @@ impl Memory {
         self.encoding.clear();
         self.encoding.actor(actor);
         let hash = *blake3::hash(self.encoding.bytes()).as_bytes();
-        let actor = actor.clone();
+        self.actor_bytes += actor.size_bytes();
+        let actor = Arc::clone(actor);
         self.actors.insert(key, KnownActor { id, hash, actor });
         Ok((id, hash))
     }

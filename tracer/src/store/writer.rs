@@ -416,7 +416,7 @@ mod tests {
         assert_eq!(count("origins"), 2);
         assert_eq!(count("ancestors"), 3);
         let reader = example.reader();
-        assert_eq!(reader.change(3).unwrap().unwrap().actor, Some(after));
+        assert_eq!(reader.change(3).unwrap().unwrap().actor, Some(after.into()));
     }
 
     #[test]
