@@ -43,6 +43,16 @@ fn mounts() {
 }
 
 #[test]
+fn memory_of_another_process() {
+    ways("Memory of another process");
+}
+
+#[test]
+fn odd_places() {
+    ways("Odd places");
+}
+
+#[test]
 fn processes() {
     ways("Processes");
 }

@@ -27,7 +27,7 @@ fn daemon() -> &'static Daemon {
             name: "shared",
             also_watch: vec!["/etc".to_owned()],
             settings: "mode = \"trampolines\"".to_owned(),
-            unit: None,
+            ..Options::default()
         })
     })
 }
