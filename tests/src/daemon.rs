@@ -313,7 +313,7 @@ fn disk_of(folder: &Path) -> PathBuf {
 
 /// Mounts a fresh file system of Btrfs over a folder.
 fn mount_btrfs(folder: &Path) {
-    let script = r#"modprobe btrfs && modprobe loop && gunzip -c /usr/lib/tracer-tests/btrfs.img.gz > "$1" &&
+    let script = r#"modprobe -q crc32c; modprobe btrfs && modprobe loop && gunzip -c /usr/lib/tracer-tests/btrfs.img.gz > "$1" &&
         mount -t btrfs -o loop "$1" "$2""#;
     let mut shell = Command::new("sh");
     shell.args(["-c", script, "sh"]).arg(disk_of(folder));

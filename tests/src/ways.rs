@@ -7,6 +7,7 @@ mod attributes;
 mod btrfs;
 mod content;
 mod foreign;
+mod kernel;
 mod mounts;
 mod names;
 mod odd;
@@ -20,7 +21,7 @@ use std::path::Path;
 pub use self::proof::{prove, tell};
 
 /// The tables with the headings of `docs/coverage.md`.
-pub const GROUPS: [(&str, &[Way]); 10] = [
+pub const GROUPS: [(&str, &[Way]); 11] = [
     ("Content", content::WAYS),
     ("Names", names::WAYS),
     ("Attributes", attributes::WAYS),
@@ -31,6 +32,7 @@ pub const GROUPS: [(&str, &[Way]); 10] = [
     ("On Btrfs", btrfs::WAYS),
     ("Memory of another process", foreign::WAYS),
     ("Odd places", odd::WAYS),
+    ("Written by the kernel", kernel::WAYS),
 ];
 
 /// The table with that heading.

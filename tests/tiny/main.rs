@@ -6,6 +6,7 @@ mod content;
 mod descriptors;
 mod disk;
 mod failures;
+mod foreign;
 mod lifecycle;
 mod mounts;
 mod names;

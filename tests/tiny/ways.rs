@@ -72,6 +72,11 @@ fn odd_places() {
 }
 
 #[test]
+fn written_by_the_kernel() {
+    ways("Written by the kernel", "ways-written-by-the-kernel");
+}
+
+#[test]
 fn processes() {
     ways("Processes", "ways-processes");
 }

@@ -134,7 +134,7 @@ pub(super) const WAYS: &[Way] = &[
             fs::create_dir(f.join("old")).unwrap();
             fs::write(f.join("old/file"), "new\n").unwrap();
         },
-        &["modify old/file"],
+        &["modify old", "modify old/file"],
     )
     .limited(&[by_fanotify(
         Outcome::Otherwise(&["modify old/file"]),

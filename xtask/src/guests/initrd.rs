@@ -20,7 +20,22 @@ const UNIT: &str = include_str!("../../guests/tracer-tests.service");
 const BOOT_MODULES: [&str; 3] = ["virtio_pci", "virtio_blk", "ext4"];
 
 /// The modules that tests load, mount or unload.
-const TEST_MODULES: [&str; 6] = ["dummy", "loop", "overlay", "veth", "btrfs", "vfat"];
+const TEST_MODULES: [&str; 13] = [
+    "dummy",
+    "loop",
+    "overlay",
+    "veth",
+    "btrfs",
+    // What Btrfs asks for by another name; built in up to 6.12.
+    "crc32c_cryptoapi",
+    "vfat",
+    "nls_cp437",
+    "nls_ascii",
+    "nls_iso8859_1",
+    "nls_utf8",
+    "nfsd",
+    "nfsv4",
+];
 
 /// Where the guest keeps what a run brings along.
 const TESTS_FOLDER: &str = "usr/lib/tracer-tests";
