@@ -11,6 +11,7 @@ mod lifecycle;
 mod mounts;
 mod names;
 mod odd;
+mod roots;
 mod secrets;
 mod volume;
 mod ways;

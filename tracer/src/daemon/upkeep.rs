@@ -6,7 +6,7 @@ use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use change::wire::CheckBody;
-use change::{Gap, GapReason, Timestamp};
+use change::{Gap, GapReason, Text, Timestamp};
 
 use super::clocks::Clocks;
 use super::kernel::Settler;
@@ -146,6 +146,32 @@ impl Pipeline {
                 return;
             }
         };
+        self.rewatch(&before);
+        tracing::info!("another mount: {} trees are new", fresh.len());
+        self.compare_again();
+    }
+
+    /// Follows a root that was renamed, or that another directory took the place of: at once, as what
+    /// is told of the one that was put aside would bear its old name.
+    pub(super) fn on_renamed_directory(&mut self, names: [&Text; 2]) {
+        let leads = names.iter().any(|name| self.trees.leads_to_root(name));
+        if !leads || !self.watches_by_probes {
+            return;
+        }
+        let before = self.trees.roots();
+        match self.trees.refresh() {
+            Ok(fresh) => {
+                self.rewatch(&before);
+                if !fresh.is_empty() {
+                    self.compare_again();
+                }
+            }
+            Err(error) => tracing::error!("look for the watched trees: {error}"),
+        }
+    }
+
+    /// Watches the roots that there are now, and no more those that were there before.
+    fn rewatch(&mut self, before: &[Root]) {
         let now = self.trees.roots();
         let is_gone = |root: &&Root| now.iter().all(|other| other.id != root.id);
         for gone in before.iter().filter(is_gone) {
@@ -155,8 +181,6 @@ impl Pipeline {
             }
         }
         self.watch_roots(&now);
-        tracing::info!("another mount: {} trees are new", fresh.len());
-        self.compare_again();
     }
 
     fn watch_roots(&mut self, roots: &[Root]) {
