@@ -142,15 +142,15 @@ pub struct FileEvent {
 }
 
 impl FileEvent {
-    /// The names that a directory had and has, if it was renamed.
-    pub fn renamed_directory(&self) -> Option<(Text, Text)> {
+    /// The names that a directory had and has, if it was made or renamed; a new one has had none other.
+    pub fn placed_directory(&self) -> Option<(Text, Text)> {
         let inode = self.inode?;
+        if FileType::from_mode(inode.mode) != FileType::Directory {
+            return None;
+        }
         match &self.action {
-            Action::Renamed { from, .. }
-                if FileType::from_mode(inode.mode) == FileType::Directory =>
-            {
-                Some((from.path.clone(), self.path.clone()))
-            }
+            Action::Renamed { from, .. } => Some((from.path.clone(), self.path.clone())),
+            Action::Created => Some((self.path.clone(), self.path.clone())),
             _ => None,
         }
     }

@@ -84,7 +84,16 @@ fn by_call(parent: Pid, mapped: *mut u8) -> bool {
         iov_len: 1,
     };
     // SAFETY: the local byte lives through the call, the other address is the parent's.
-    let written = unsafe { libc::process_vm_writev(parent.as_raw(), &local, 1, &remote, 1, 0) };
+    let written = unsafe {
+        libc::process_vm_writev(
+            parent.as_raw(),
+            &raw const local,
+            1,
+            &raw const remote,
+            1,
+            0,
+        )
+    };
     written == 1
 }
 

@@ -125,7 +125,11 @@ pub(super) const WAYS: &[Way] = &[
             fs::write(f.join("file"), "new\n").unwrap();
         },
         MODIFIED,
-    ),
+    )
+    .limited(&[by_fanotify(
+        Outcome::Otherwise(&["create file", "delete file"]),
+        "fanotify looks at what it tells of only afterwards, when the name is of another file",
+    )]),
     Way::new(
         "a directory that is removed and made again",
         directory,
@@ -137,8 +141,8 @@ pub(super) const WAYS: &[Way] = &[
         &["modify old", "modify old/file"],
     )
     .limited(&[by_fanotify(
-        Outcome::Otherwise(&["modify old/file"]),
-        "fanotify names a file by its directory, which is another one",
+        Outcome::Otherwise(&["delete old/file", "modify old"]),
+        "fanotify looks at what it tells of only afterwards, when the name is of another file",
     )]),
 ];
 

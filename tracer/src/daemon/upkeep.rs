@@ -151,9 +151,9 @@ impl Pipeline {
         self.compare_again();
     }
 
-    /// Follows a root that was renamed, or that another directory took the place of: at once, as what
-    /// is told of the one that was put aside would bear its old name.
-    pub(super) fn on_renamed_directory(&mut self, names: [&Text; 2]) {
+    /// Follows a root that was made again or renamed, or that another directory took the place of: at
+    /// once, as what is told of the one that was put aside would bear its old name.
+    pub(super) fn on_placed_directory(&mut self, names: [&Text; 2]) {
         let leads = names.iter().any(|name| self.trees.leads_to_root(name));
         if !leads || !self.watches_by_probes {
             return;
