@@ -43,6 +43,21 @@ fn mounts() {
 }
 
 #[test]
+fn memory_of_another_process() {
+    ways("Memory of another process");
+}
+
+#[test]
+fn odd_places() {
+    ways("Odd places");
+}
+
+#[test]
+fn written_by_the_kernel() {
+    ways("Written by the kernel");
+}
+
+#[test]
 fn processes() {
     ways("Processes");
 }

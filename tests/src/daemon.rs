@@ -35,6 +35,8 @@ pub struct Options {
     pub group: &'static str,
     /// Whether systemd starts it, as a unit of this name.
     pub unit: Option<&'static str>,
+    /// Whether everything of it lies on a disk of Btrfs, which xtask made for the tiny guest.
+    pub btrfs: bool,
 }
 
 /// Holds a running daemon, and ends it when dropped.
@@ -44,6 +46,7 @@ pub struct Daemon {
     log: PathBuf,
     unit: Option<&'static str>,
     child: Option<Child>,
+    is_mount: bool,
 }
 
 /// Holds what a program said and how it ended.
@@ -95,6 +98,9 @@ impl Daemon {
             .prefix("tracer-")
             .tempdir_in(trees)
             .unwrap();
+        if options.btrfs {
+            mount_btrfs(folder.path());
+        }
         let log = if is_guest {
             Path::new(GUEST_LOGS).join(format!("{}.log", options.name))
         } else {
@@ -105,6 +111,7 @@ impl Daemon {
             log,
             unit: options.unit,
             child: None,
+            is_mount: options.btrfs,
         };
         let open = fs::Permissions::from_mode(0o755);
         fs::set_permissions(daemon.folder.path(), open).unwrap();
@@ -334,6 +341,21 @@ impl Daemon {
     }
 }
 
+/// The disk that is mounted over a folder.
+fn disk_of(folder: &Path) -> PathBuf {
+    folder.with_extension("img")
+}
+
+/// Mounts a fresh file system of Btrfs over a folder.
+fn mount_btrfs(folder: &Path) {
+    let script = r#"modprobe -q crc32c; modprobe btrfs && modprobe loop && gunzip -c /usr/lib/tracer-tests/btrfs.img.gz > "$1" &&
+        mount -t btrfs -o loop "$1" "$2""#;
+    let mut shell = Command::new("sh");
+    shell.args(["-c", script, "sh"]).arg(disk_of(folder));
+    let ended = run(shell.arg(folder));
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+}
+
 /// Lets systemd run a program as a unit, with its output where `systemd-run`'s own goes.
 fn as_service(unit: &str, program: &Command) -> Command {
     let mut starter = Command::new("systemd-run");
@@ -347,6 +369,11 @@ fn as_service(unit: &str, program: &Command) -> Command {
 impl Drop for Daemon {
     fn drop(&mut self) {
         self.kill();
+        if self.is_mount {
+            let ended = run(Command::new("umount").arg("-l").arg(self.folder.path()));
+            assert!(thread::panicking() || ended.code == Some(0), "{ended:?}");
+            drop(fs::remove_file(disk_of(self.folder.path())));
+        }
         let is_shown_by_guest = self.log.starts_with(GUEST_LOGS);
         if thread::panicking() && !is_shown_by_guest {
             eprintln!("--- the daemon's log\n{}", self.read_log());

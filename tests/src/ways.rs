@@ -4,9 +4,13 @@
 //! lines with `docs/coverage.md`.
 
 mod attributes;
+mod btrfs;
 mod content;
+mod foreign;
+mod kernel;
 mod mounts;
 mod names;
+mod odd;
 mod proof;
 mod reach;
 mod tasks;
@@ -17,7 +21,7 @@ use std::path::Path;
 pub use self::proof::{prove, tell};
 
 /// The tables with the headings of `docs/coverage.md`.
-pub const GROUPS: [(&str, &[Way]); 7] = [
+pub const GROUPS: [(&str, &[Way]); 11] = [
     ("Content", content::WAYS),
     ("Names", names::WAYS),
     ("Attributes", attributes::WAYS),
@@ -25,6 +29,10 @@ pub const GROUPS: [(&str, &[Way]); 7] = [
     ("Other paths to the file", reach::WAYS),
     ("Mounts and devices", mounts::WAYS),
     ("Processes", tasks::WAYS),
+    ("On Btrfs", btrfs::WAYS),
+    ("Memory of another process", foreign::WAYS),
+    ("Odd places", odd::WAYS),
+    ("Written by the kernel", kernel::WAYS),
 ];
 
 /// The table with that heading.

@@ -7,11 +7,13 @@ mod descriptors;
 mod disk;
 mod exact;
 mod failures;
+mod foreign;
 mod hostile;
 mod lifecycle;
 mod mounts;
 mod names;
 mod odd;
+mod roots;
 mod secrets;
 mod volume;
 mod ways;
@@ -29,8 +31,7 @@ fn daemon() -> &'static Daemon {
             name: "shared",
             also_watch: vec!["/etc".to_owned()],
             settings: "mode = \"trampolines\"".to_owned(),
-            group: "",
-            unit: None,
+            ..Options::default()
         })
     })
 }

@@ -48,6 +48,35 @@ fn mounts() {
 }
 
 #[test]
+fn on_btrfs() {
+    let options = Options {
+        name: "ways-btrfs",
+        settings: "mode = \"trampolines\"".to_owned(),
+        btrfs: true,
+        ..Options::default()
+    };
+    prove("On Btrfs", &kernel(), &options);
+}
+
+#[test]
+fn memory_of_another_process() {
+    ways(
+        "Memory of another process",
+        "ways-memory-of-another-process",
+    );
+}
+
+#[test]
+fn odd_places() {
+    ways("Odd places", "ways-odd-places");
+}
+
+#[test]
+fn written_by_the_kernel() {
+    ways("Written by the kernel", "ways-written-by-the-kernel");
+}
+
+#[test]
 fn processes() {
     ways("Processes", "ways-processes");
 }

@@ -45,9 +45,18 @@ pub struct Settings {
     pub woken_at_ns: u64,
     /// The daemon's own process id, whose changes are not recorded; 0 for none.
     pub ignored_pid: u32,
+    /// How far before an inode of Btrfs the pointer to its subvolume lies: `btrfs_inode.vfs_inode` less
+    /// `btrfs_inode.root`, less than [`SUBVOLUME_REACH`].
+    pub subvolume_before: u32,
+    /// `btrfs_root.anon_dev`, the device that stat(2) gives for what is in a subvolume; 0 where that is
+    /// not known, or not needed.
+    pub subvolume_dev: u32,
     /// Keeps the size a multiple of 8.
     pub reserved: u32,
 }
+
+/// What is added to an inode's address must have a bound; a power of two.
+pub const SUBVOLUME_REACH: u32 = 1 << 14;
 
 /// Names a root in the map `ROOTS`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]

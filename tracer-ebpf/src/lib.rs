@@ -7,8 +7,8 @@ mod offsets;
 mod record;
 
 pub use config::{
-    BLOOM_WORDS, PENDING_ENTRIES, Probe, RING_BYTES, ROOTS_ENTRIES, RootKey, RootValue, Settings,
-    bloom_bit, children_bit,
+    BLOOM_WORDS, PENDING_ENTRIES, Probe, RING_BYTES, ROOTS_ENTRIES, RootKey, RootValue,
+    SUBVOLUME_REACH, Settings, bloom_bit, children_bit,
 };
 pub use offsets::{ABSENT, Offsets};
 pub use record::{

@@ -96,6 +96,7 @@ offsets! {
     inode_mtime_nsec = "inode.i_mtime_nsec|inode.__i_mtime.tv_nsec|inode.i_mtime.tv_nsec",
     inode_generation = "inode.i_generation",
     sb_dev = "super_block.s_dev",
+    sb_magic = "super_block.s_magic",
     iattr_valid = "iattr.ia_valid",
     rename_old_dentry = "renamedata.old_dentry",
     rename_new_dentry = "renamedata.new_dentry",

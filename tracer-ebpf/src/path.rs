@@ -1,9 +1,11 @@
 //! Walks up the directory entries: whether a file is in a watched tree, and what its path is.
 
-use tracer_ebpf::{MAX_DEPTH, NAMES_BYTES, PathFlags, PathRecord, RootValue, Settings};
+use tracer_ebpf::{
+    MAX_DEPTH, NAMES_BYTES, PathFlags, PathRecord, RootValue, SUBVOLUME_REACH, Settings,
+};
 
 use crate::maps::{self, Buffer};
-use crate::read::Memory;
+use crate::read::{Memory, Probed};
 
 /// Where a file lies: how many names are between it and what they lead up to.
 #[derive(Clone, Copy)]
@@ -22,7 +24,7 @@ pub(crate) fn watched<M: Memory>(settings: &Settings, entry: M) -> Option<Place>
         let inode = entry.object(|o| &o.dentry_inode);
         if !inode.is_null() {
             let number = inode.u64(|o| &o.inode_number);
-            let dev = || inode.object(|o| &o.inode_sb).u32(|o| &o.sb_dev);
+            let dev = || device(settings, inode);
             match maps::root(settings, number, depth == 1, dev) {
                 Some(RootValue {
                     id,
@@ -41,6 +43,22 @@ pub(crate) fn watched<M: Memory>(settings: &Settings, entry: M) -> Option<Place>
         entry = parent;
     }
     None
+}
+
+/// `BTRFS_SUPER_MAGIC` of include/uapi/linux/magic.h.
+const BTRFS: u64 = 0x9123_683e;
+
+/// The device of a file as stat(2) tells it: on Btrfs that of its subvolume, as inodes of several
+/// subvolumes have the same number.
+#[inline(always)]
+fn device<M: Memory>(settings: &Settings, inode: M) -> u32 {
+    let fs = inode.object(|o| &o.inode_sb);
+    if settings.subvolume_dev == 0 || fs.u64(|o| &o.sb_magic) != BTRFS {
+        return fs.u32(|o| &o.sb_dev);
+    }
+    let before = settings.subvolume_before % SUBVOLUME_REACH;
+    let subvolume = Probed::load::<u64>(inode.address().wrapping_sub(before as usize));
+    Probed::load((subvolume as *const u8).wrapping_add(settings.subvolume_dev as usize))
 }
 
 /// Puts the names from `entry` up to its place at `start`; tells where they end, and describes them.

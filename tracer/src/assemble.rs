@@ -12,12 +12,13 @@ use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
 use std::time::Duration;
 
-use change::{Text, Timestamp};
+use change::{FileType, Text, Timestamp};
 
 pub use pending::{Assembled, Came, Touched};
 use pending::{Pending, State};
 use renames::Moved;
 
+use crate::decode::UNKNOWN_NAME;
 use crate::observed::{Action, FileEvent, Inode, Left, Who};
 
 /// A change is finished when nothing more happened to the file for so long.
@@ -89,8 +90,15 @@ impl Assembler {
                 };
                 self.touch(path, touched, &seen, is_same_program);
             }
-            Action::Xattr { .. } => {
-                self.touch(path, Touched::Attributes, &seen, is_same_program);
+            Action::Xattr { name } => {
+                let is_directory = inode
+                    .is_some_and(|inode| FileType::from_mode(inode.mode) == FileType::Directory);
+                let touched = if is_directory && name == UNKNOWN_NAME {
+                    Touched::Names
+                } else {
+                    Touched::Attributes
+                };
+                self.touch(path, touched, &seen, is_same_program);
             }
             Action::Creating => self.appear(path, Came::Created, &seen, true),
             Action::Created => self.appear(path, Came::Created, &seen, false),

@@ -5,6 +5,7 @@ mod inventoried;
 mod ledger;
 mod op;
 mod renamed;
+mod subvolumes;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -171,18 +172,23 @@ impl Conclude {
             }
             came => {
                 let path = &draft.path;
+                let subvolumes = (touched == Touched::Names)
+                    .then(|| (path.clone(), draft.time, draft.actor.clone()));
                 let captured = captured.unwrap_or_else(|| self.capture.read(path, inode.as_ref()));
                 match captured {
                     // Nobody wrote it, and nothing differs: times were set, if anything.
                     Captured::Found(found)
                         if came == Came::Existed
-                            && touched == Touched::Attributes
+                            && touched != Touched::Content
                             && before
                                 .as_ref()
                                 .is_some_and(|known| known.state == found.state) => {}
                     Captured::Found(found) => self.present(draft, &came, before.as_ref(), *found),
                     Captured::Absent => self.vanished(draft, &came, inode),
                     Captured::Unreadable(error) => tracing::warn!("read `{path}`: {error}"),
+                }
+                if let Some((path, time, actor)) = subvolumes {
+                    self.subvolumes(&path, time, actor.as_ref())?;
                 }
             }
         }

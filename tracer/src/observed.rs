@@ -1,7 +1,7 @@
 //! What a way of watching tells the daemon, the same for all ways: the joint between the kernel's
 //! side (`decode`, `fanotify`) and everything that follows (`assemble`, `enrich`).
 
-use change::{Text, Timestamp};
+use change::{FileType, Text, Timestamp};
 
 /// Tells of one thing that was seen to happen.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -139,6 +139,21 @@ pub struct FileEvent {
     /// A number that is the open description's own while it is open, where there is one: processes
     /// that share a description write as one.
     pub description: Option<u64>,
+}
+
+impl FileEvent {
+    /// The names that a directory had and has, if it was made or renamed; a new one has had none other.
+    pub fn placed_directory(&self) -> Option<(Text, Text)> {
+        let inode = self.inode?;
+        if FileType::from_mode(inode.mode) != FileType::Directory {
+            return None;
+        }
+        match &self.action {
+            Action::Renamed { from, .. } => Some((from.path.clone(), self.path.clone())),
+            Action::Created => Some((self.path.clone(), self.path.clone())),
+            _ => None,
+        }
+    }
 }
 
 /// Says what was done to a file. Only what succeeded is told, but for [`Action::Creating`].

@@ -6,6 +6,7 @@ mod host;
 pub mod plan;
 mod ring;
 pub mod selftest;
+mod subvolumes;
 
 use std::fs::File;
 

@@ -143,11 +143,16 @@ impl Trees {
         Some(names.fold(root.path, |path, name| path::join(path.as_bytes(), name)))
     }
 
+    /// Whether a directory at a path is a root, or on the way to one, as far as the patterns await it.
+    pub fn leads_to_root(&self, path: &Text) -> bool {
+        let leads = |awaited: &Awaited| awaited.leads_through(path.as_bytes());
+        self.read().awaited.iter().any(leads)
+    }
+
     /// Tells that a directory appeared at a path, by whatever means, and gives the roots that the
     /// patterns come to in addition now. What was made in them meanwhile is the caller's to find.
     pub fn on_created_directory(&self, path: &Text) -> Vec<Root> {
-        let leads = |awaited: &Awaited| awaited.leads_through(path.as_bytes());
-        if !self.read().awaited.iter().any(leads) {
+        if !self.leads_to_root(path) {
             return Vec::new();
         }
         self.refresh().unwrap_or_else(|error| {

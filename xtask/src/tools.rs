@@ -14,13 +14,14 @@ use crate::toolchain::{Compiler, DEBIAN_COMPILER, find_linker, llvm_version, too
 const BUILD_PACKAGES: [&str; 2] = ["gcc", "libc6-dev"];
 
 /// Needed to boot guests.
-const GUEST_PACKAGES: [&str; 9] = [
+const GUEST_PACKAGES: [&str; 10] = [
     "qemu-system-x86",
     "mmdebstrap",
     "busybox-static",
     "cpio",
     "kmod",
     "e2fsprogs",
+    "btrfs-progs",
     "xz-utils",
     "openssh-client",
     "debian-archive-keyring",
@@ -228,6 +229,7 @@ fn missing_without_apt(wanted: &[String]) -> Result<Vec<String>> {
         ("cpio", "cpio"),
         ("kmod", "depmod"),
         ("e2fsprogs", "mke2fs"),
+        ("btrfs-progs", "mkfs.btrfs"),
         ("xz-utils", "xz"),
         ("openssh-client", "ssh-keygen"),
     ];

@@ -7,15 +7,13 @@ use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
 use std::path::Path;
 
 use nix::libc;
-use nix::sys::wait::waitpid;
-use nix::unistd::{ForkResult, fork};
 use rustix::fs::FallocateFlags;
 use rustix::io::{Errno, ReadWriteFlags};
 use rustix::mm::{Advice, MapFlags, MprotectFlags, MsyncFlags, ProtFlags};
 use rustix::pipe::SpliceFlags;
 
 use super::mounts::is_tiny_guest;
-use super::{Acting, Outcome, Way, by_fanotify, file};
+use super::{Acting, Way, file, outside};
 
 /// The prepared file.
 pub(super) const BEFORE: &str = "one\ntwo\n";
@@ -147,12 +145,7 @@ pub(super) const WAYS: &[Way] = &[
         },
         MODIFIED,
     ),
-    Way::new(
-        "store through a shared mapping",
-        large,
-        |f| store(map(f, ProtFlags::READ | ProtFlags::WRITE), b'O'),
-        MODIFIED,
-    ),
+    Way::new("store through a shared mapping", large, stored, MODIFIED),
     Way::new(
         "store after mprotect",
         large,
@@ -175,18 +168,9 @@ pub(super) const WAYS: &[Way] = &[
         },
         MODIFIED,
     ),
-    Way::telling(
-        "/proc/PID/mem of a shared mapping",
-        large,
-        foreign_store,
-        MODIFIED,
-    )
-    .limited(&[by_fanotify(
-        Outcome::Misattributed(MODIFIED),
-        "fanotify tells of a mapping only as its process closes it",
-    )]),
     Way::telling("madvise with MADV_REMOVE", large, remove, MODIFIED),
     Way::telling("EXT4_IOC_SWAP_BOOT", file, swap_boot, MODIFIED),
+    Way::telling("EXT4_IOC_MOVE_EXT", with_donor, move_extent, &[]),
 ];
 
 /// A file of three pages.
@@ -300,13 +284,18 @@ fn submit(folder: &Path) -> Acting {
 
 /// Maps the prepared file whole; the descriptor is closed at once.
 #[expect(unsafe_code, reason = "writing through a mapping is what is tested")]
-fn map(folder: &Path, protection: ProtFlags) -> *mut u8 {
+pub(super) fn map(folder: &Path, protection: ProtFlags) -> *mut u8 {
     let file = open(folder);
     let none = std::ptr::null_mut();
     // SAFETY: a new mapping overlaps nothing.
     let mapped =
         unsafe { rustix::mm::mmap(none, 3 * 4096, protection, MapFlags::SHARED, &file, 0) };
     mapped.unwrap().cast()
+}
+
+/// A store, and the end of the process without another call for it.
+pub(super) fn stored(folder: &Path) {
+    store(map(folder, ProtFlags::READ | ProtFlags::WRITE), b'O');
 }
 
 #[expect(unsafe_code, reason = "as in `map`")]
@@ -338,26 +327,6 @@ fn remove(folder: &Path) -> Acting {
     }
 }
 
-/// A child stores into a mapping of its parent, which does nothing itself.
-#[expect(unsafe_code, reason = "fork")]
-fn foreign_store(folder: &Path) -> Acting {
-    let mapped = map(folder, ProtFlags::READ | ProtFlags::WRITE);
-    let memory = format!("/proc/{}/mem", std::process::id());
-    // SAFETY: the child only opens, writes and ends.
-    match unsafe { fork() }.unwrap() {
-        ForkResult::Child => {
-            let memory = File::options().write(true).open(memory).unwrap();
-            memory.write_all_at(b"X", mapped as u64).unwrap();
-            end()
-        }
-        ForkResult::Parent { child } => {
-            waitpid(child, None).unwrap();
-            let pid = u32::try_from(child.as_raw()).unwrap();
-            Acting::By { pid, uid: 0 }
-        }
-    }
-}
-
 /// Ends a forked child without what its parent does at its end.
 #[expect(unsafe_code, reason = "_exit")]
 pub(super) fn end() -> ! {
@@ -377,5 +346,49 @@ fn swap_boot(folder: &Path) -> Acting {
     match unsafe { ext4_ioc_swap_boot(file.as_raw_fd()) } {
         Ok(_) => Acting::Done,
         Err(error) => Acting::Missing(format!("EXT4_IOC_SWAP_BOOT: {error}")),
+    }
+}
+
+/// A file, and another one outside whose blocks it can have.
+fn with_donor(folder: &Path) {
+    large(folder);
+    fs::write(outside(folder), vec![b'x'; 3 * 4096]).unwrap();
+    for path in [folder.join("file"), outside(folder)] {
+        File::open(path).unwrap().sync_all().unwrap();
+    }
+}
+
+/// `struct move_extent` of fs/ext4/ext4.h.
+#[repr(C)]
+struct MoveExtent {
+    reserved: u32,
+    donor: u32,
+    start: u64,
+    donor_start: u64,
+    blocks: u64,
+    moved: u64,
+}
+
+/// Swaps blocks of the file with those of another, as a defragmenter does: each keeps its bytes.
+fn move_extent(folder: &Path) -> Acting {
+    if !is_tiny_guest() {
+        return Acting::Missing("not on a disk that somebody needs".to_owned());
+    }
+    nix::ioctl_readwrite!(ext4_ioc_move_ext, b'f', 15, MoveExtent);
+    let donor = File::options().read(true).write(true).open(outside(folder));
+    let (file, donor) = (open(folder), donor.unwrap());
+    let mut arguments = MoveExtent {
+        reserved: 0,
+        donor: u32::try_from(donor.as_raw_fd()).unwrap(),
+        start: 0,
+        donor_start: 0,
+        blocks: 2,
+        moved: 0,
+    };
+    #[expect(unsafe_code, reason = "an ioctl")]
+    // SAFETY: it reads and writes its argument.
+    match unsafe { ext4_ioc_move_ext(file.as_raw_fd(), &raw mut arguments) } {
+        Ok(_) => Acting::Done,
+        Err(error) => Acting::Missing(format!("EXT4_IOC_MOVE_EXT: {error}")),
     }
 }

@@ -14,7 +14,7 @@ use nix::libc;
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::prctl;
 use nix::sys::wait::waitpid;
-use nix::unistd::{ForkResult, Uid, fork, setresuid};
+use nix::unistd::{ForkResult, Pid, Uid, fork, setresuid};
 
 use super::content::{end, open};
 use super::reach::by;
@@ -66,8 +66,15 @@ pub(super) const WAYS: &[Way] = &[
 ];
 
 /// Lets a child act and end; its process id.
-#[expect(unsafe_code, reason = "fork")]
 pub(super) fn forked(act: impl FnOnce()) -> u32 {
+    let child = begun(act);
+    waitpid(child, None).unwrap();
+    u32::try_from(child.as_raw()).unwrap()
+}
+
+/// Lets a child act, which is still to be waited for.
+#[expect(unsafe_code, reason = "fork")]
+pub(super) fn begun(act: impl FnOnce()) -> Pid {
     // SAFETY: the acting process has no other thread that could hold a lock but the harness's, which
     // waits for this one.
     match unsafe { fork() }.unwrap() {
@@ -75,10 +82,7 @@ pub(super) fn forked(act: impl FnOnce()) -> u32 {
             act();
             end()
         }
-        ForkResult::Parent { child } => {
-            waitpid(child, None).unwrap();
-            u32::try_from(child.as_raw()).unwrap()
-        }
+        ForkResult::Parent { child } => child,
     }
 }
 

@@ -43,6 +43,8 @@ pub struct Assembled {
 pub enum Touched {
     /// Its attributes; or only a description was closed that could have been written through.
     Attributes,
+    /// A directory, by a call of the file system's own, which can make and remove names in it.
+    Names,
     /// Its content, be it with what was there before.
     Content,
 }

@@ -74,7 +74,12 @@ impl Conclude {
     }
 
     /// What came along in a directory that was moved in from outside is new, by the same hand.
-    fn brought(&mut self, directory: &Text, time: Timestamp, actor: Option<&Arc<Actor>>) {
+    pub(super) fn brought(
+        &mut self,
+        directory: &Text,
+        time: Timestamp,
+        actor: Option<&Arc<Actor>>,
+    ) {
         let mut open = vec![directory.clone()];
         let mut left = MAX_BROUGHT;
         while let Some(directory) = open.pop() {
@@ -89,7 +94,7 @@ impl Conclude {
         }
     }
 
-    fn brought_one(&mut self, path: Text, time: Timestamp, actor: Option<&Arc<Actor>>) {
+    pub(super) fn brought_one(&mut self, path: Text, time: Timestamp, actor: Option<&Arc<Actor>>) {
         if let Some(found) = self.capture.read(&path, None).into_found() {
             let draft = Draft {
                 time,

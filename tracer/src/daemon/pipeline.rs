@@ -207,7 +207,11 @@ impl Pipeline {
                 add(&self.shared.file_records, 1);
                 let enrich = &self.enrich;
                 let is_same_program = |a: &Who, b: &Who| enrich.is_same_program(a, b);
+                let names = event.placed_directory();
                 self.assembler.observe(time, &who, event, &is_same_program);
+                if let Some((from, to)) = names {
+                    self.on_placed_directory([&from, &to]);
+                }
             }
             Event::Sysctl {
                 name,

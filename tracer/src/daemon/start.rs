@@ -63,11 +63,12 @@ pub(super) fn start(config: &Config) -> anyhow::Result<Started> {
     let trees = Trees::discover(&watch, &config.ignore, &config.state_dir);
     let trees = Arc::new(trees.context("find the trees to watch")?);
     let mut watch = choose(config, &trees)?;
-    warn_of(&watch.checks);
     watch.probes.ignore(std::process::id())?;
     if watch.fanotify.is_none() {
-        watch_roots(&mut watch.probes, &trees.roots());
+        let limit = watch_roots(&mut watch.probes, &trees.roots());
+        watch.checks.extend(limit);
     }
+    warn_of(&watch.checks);
     // Only now: what changed before is found by comparing.
     let attached = now();
     let began = Began::now();

@@ -1,11 +1,12 @@
 //! What the pipeline does besides: comparing the trees, following the mounts, and looking now and then
 //! at the clocks, at what the kernel lost, and at its memory.
 
-use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-use change::{Gap, GapReason, Timestamp};
+use change::wire::CheckBody;
+use change::{Gap, GapReason, Text, Timestamp};
 
 use super::clocks::Clocks;
 use super::kernel::Settler;
@@ -16,7 +17,7 @@ use super::{Input, memory, now};
 use crate::probes::{Extent, Probes, RootInode};
 use crate::reconcile::{Began, Difference};
 use crate::store;
-use crate::trees::{Root, RootDepth};
+use crate::trees::{Root, RootDepth, open};
 
 /// How often the store is told that the daemon is alive; after a kill, a gap begins there.
 const HEARTBEAT_NS: i64 = 30_000_000_000;
@@ -129,7 +130,7 @@ impl Pipeline {
         for path in self.conclude.take_new_directories() {
             let roots = self.trees.on_created_directory(&path);
             if self.watches_by_probes {
-                watch_roots(&mut self.probes, &roots);
+                self.watch_roots(&roots);
             }
             if !roots.is_empty() {
                 // What was made in them before they were watched is found by comparing.
@@ -149,6 +150,32 @@ impl Pipeline {
                 return;
             }
         };
+        self.rewatch(&before);
+        tracing::info!("another mount: {} trees are new", fresh.len());
+        self.compare_again();
+    }
+
+    /// Follows a root that was made again or renamed, or that another directory took the place of: at
+    /// once, as what is told of the one that was put aside would bear its old name.
+    pub(super) fn on_placed_directory(&mut self, names: [&Text; 2]) {
+        let leads = names.iter().any(|name| self.trees.leads_to_root(name));
+        if !leads || !self.watches_by_probes {
+            return;
+        }
+        let before = self.trees.roots();
+        match self.trees.refresh() {
+            Ok(fresh) => {
+                self.rewatch(&before);
+                if !fresh.is_empty() {
+                    self.compare_again();
+                }
+            }
+            Err(error) => tracing::error!("look for the watched trees: {error}"),
+        }
+    }
+
+    /// Watches the roots that there are now, and no more those that were there before.
+    fn rewatch(&mut self, before: &[Root]) {
         let now = self.trees.roots();
         let is_gone = |root: &&Root| now.iter().all(|other| other.id != root.id);
         for gone in before.iter().filter(is_gone) {
@@ -157,9 +184,17 @@ impl Pipeline {
                 tracing::debug!("unwatch `{}`: {error}", gone.path);
             }
         }
-        watch_roots(&mut self.probes, &now);
-        tracing::info!("another mount: {} trees are new", fresh.len());
-        self.compare_again();
+        self.watch_roots(&now);
+    }
+
+    fn watch_roots(&mut self, roots: &[Root]) {
+        let limit = watch_roots(&mut self.probes, roots);
+        if let Some(limit) = limit {
+            let checks = self.shared.checks.lock();
+            let mut checks = checks.unwrap_or_else(PoisonError::into_inner);
+            checks.retain(|check| check.name != limit.name);
+            checks.push(limit);
+        }
     }
 
     /// Compares the trees with the store as they are from now on: after the comparison that is
@@ -285,8 +320,17 @@ impl Pipeline {
     }
 }
 
-/// Makes the programs tell of what is below the roots.
-pub(super) fn watch_roots(probes: &mut Probes, roots: &[Root]) {
+/// Makes the programs tell of what is below the roots; gives what limits that.
+pub(super) fn watch_roots(probes: &mut Probes, roots: &[Root]) -> Option<CheckBody> {
+    let is_on_btrfs = |root: &Root| open::is_on_btrfs(&root.path);
+    let limit = if roots.iter().any(is_on_btrfs) {
+        probes.know_subvolumes().unwrap_or_else(|error| {
+            tracing::error!("tell the programs of subvolumes: {error}");
+            None
+        })
+    } else {
+        None
+    };
     for root in roots {
         let inode = RootInode {
             dev: root.dev,
@@ -301,6 +345,7 @@ pub(super) fn watch_roots(probes: &mut Probes, roots: &[Root]) {
             tracing::error!("watch `{}`: {error}", root.path);
         }
     }
+    limit
 }
 
 /// When to compare for the first time without a reason to: hosts that start together spread over

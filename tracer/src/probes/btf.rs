@@ -86,12 +86,19 @@ impl Btf {
         Self::read(Path::new("/sys/kernel/btf/vmlinux"))
     }
 
+    /// Reads the types of a loaded module together with those of the kernel, which they go on from.
+    pub fn of_module(name: &str) -> Result<Self, Error> {
+        let folder = Path::new("/sys/kernel/btf");
+        let (kernel, module) = (
+            bytes_of(&folder.join("vmlinux"))?,
+            bytes_of(&folder.join(name))?,
+        );
+        let joined = join(&kernel, &module);
+        Self::parse(joined.ok_or(Error::Malformed("a module's part of it is cut short"))?)
+    }
+
     fn read(path: &Path) -> Result<Self, Error> {
-        let bytes = fs::read(path).map_err(|source| Error::Read {
-            path: path.display().to_string(),
-            source,
-        })?;
-        Self::parse(bytes)
+        Self::parse(bytes_of(path)?)
     }
 
     /// Reads type information in the raw format.
@@ -257,6 +264,41 @@ impl Btf {
                 .any(|name| self.name(name) == wanted.as_bytes())
         })
     }
+}
+
+fn bytes_of(path: &Path) -> Result<Vec<u8>, Error> {
+    fs::read(path).map_err(|source| Error::Read {
+        path: path.display().to_string(),
+        source,
+    })
+}
+
+/// Puts the types and the names of a module behind those of the kernel: its numbers of both count on
+/// from there.
+fn join(kernel: &[u8], module: &[u8]) -> Option<Vec<u8>> {
+    let section = |bytes: &'_ [u8], at: usize| {
+        let header_len = word(bytes, 4)? as usize;
+        let start = header_len + word(bytes, at)? as usize;
+        let end = start + word(bytes, at + 4)? as usize;
+        bytes.get(start..end).map(<[u8]>::to_vec)
+    };
+    let types = [section(kernel, 8)?, section(module, 8)?].concat();
+    let names = [section(kernel, 16)?, section(module, 16)?].concat();
+    let header_len = 24_u32;
+    let types_len = u32::try_from(types.len()).ok()?;
+    let mut joined = kernel.get(..4)?.to_vec();
+    for number in [
+        header_len,
+        0,
+        types_len,
+        types_len,
+        u32::try_from(names.len()).ok()?,
+    ] {
+        joined.extend(number.to_le_bytes());
+    }
+    joined.extend(types);
+    joined.extend(names);
+    Some(joined)
 }
 
 fn body_len(found: Type) -> Result<usize, Error> {

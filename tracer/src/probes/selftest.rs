@@ -4,6 +4,7 @@
 use std::collections::HashSet;
 use std::fs::{self, File};
 use std::io::{self, Write as _};
+use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -17,6 +18,7 @@ use super::{Error, Extent, Probes, Records, RootInode};
 use crate::capture::FLAGS_NAME;
 use crate::decode::{Decoder, Places, UNKNOWN_NAME};
 use crate::observed::{Action, Event, FileEvent, Observation};
+use crate::trees::open::is_on_btrfs;
 
 /// The root's number during the test.
 const ROOT: u32 = u32::MAX;
@@ -41,6 +43,16 @@ pub fn run(probes: &mut Probes, records: &mut Records, folder: &Path) -> Result<
             return Ok(());
         }
     };
+    if is_on_btrfs(&folder.as_os_str().as_bytes().into())
+        && let Some(check) = probes.know_subvolumes()?
+    {
+        tracing::warn!(
+            "the probes are not tested in `{}`: {}",
+            folder.display(),
+            check.detail
+        );
+        return Ok(());
+    }
     let root = RootInode {
         dev: metadata.dev(),
         inode: metadata.ino(),

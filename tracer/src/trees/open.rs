@@ -5,6 +5,9 @@ use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{CWD, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 
+/// `BTRFS_SUPER_MAGIC` of `include/uapi/linux/magic.h`.
+const BTRFS: u64 = 0x9123_683e;
+
 /// What the kernel takes in one call, with the NUL at the end: `PATH_MAX` in `path_resolution(7)`.
 const PATH_MAX: usize = 4096;
 
@@ -16,6 +19,12 @@ const PATH_MAX: usize = 4096;
 /// secret under the name of a file that is none.
 pub(crate) fn file(path: &Text) -> rustix::io::Result<OwnedFd> {
     with_flags(path.as_bytes(), OFlags::PATH | OFlags::NOFOLLOW)
+}
+
+/// Whether a file lies on Btrfs.
+pub(crate) fn is_on_btrfs(path: &Text) -> bool {
+    let fs = file(path).and_then(rustix::fs::fstatfs);
+    fs.is_ok_and(|fs| u64::try_from(fs.f_type) == Ok(BTRFS))
 }
 
 /// Opens a directory for listing it.

@@ -20,7 +20,22 @@ const UNIT: &str = include_str!("../../guests/tracer-tests.service");
 const BOOT_MODULES: [&str; 3] = ["virtio_pci", "virtio_blk", "ext4"];
 
 /// The modules that tests load, mount or unload.
-const TEST_MODULES: [&str; 6] = ["dummy", "loop", "overlay", "veth", "btrfs", "xfs"];
+const TEST_MODULES: [&str; 13] = [
+    "dummy",
+    "loop",
+    "overlay",
+    "veth",
+    "btrfs",
+    // What Btrfs asks for by another name; built in up to 6.12.
+    "crc32c_cryptoapi",
+    "vfat",
+    "nls_cp437",
+    "nls_ascii",
+    "nls_iso8859_1",
+    "nls_utf8",
+    "nfsd",
+    "nfsv4",
+];
 
 /// Where the guest keeps what a run brings along.
 const TESTS_FOLDER: &str = "usr/lib/tracer-tests";
@@ -29,9 +44,15 @@ const TESTS_FOLDER: &str = "usr/lib/tracer-tests";
 /// unpack it than qemu takes to hand it over.
 const PACK: &str = r#"cd "$1"; find . | cpio --quiet --create --format=newc --owner=0:0 > "$2""#;
 
-/// Makes the disk `$1` that a test mounts and takes the power from, packed.
-const MAKE_DISK: &str = r#"
-mke2fs -q -t ext4 -E lazy_itable_init=0,lazy_journal_init=0 "$1" 24M && gzip "$1"
+/// Makes the disks in the folder `$1` that tests mount, packed: one of ext4, from which the power is
+/// taken, and one of Btrfs.
+const MAKE_DISKS: &str = r#"
+cd "$1"
+export PATH=$PATH:/usr/sbin:/sbin
+mke2fs -q -t ext4 -E lazy_itable_init=0,lazy_journal_init=0 disk.img 24M
+truncate -s 64M btrfs.img
+mkfs.btrfs --quiet --mixed btrfs.img > /dev/null
+gzip disk.img btrfs.img
 "#;
 
 /// Builds the initrd in the folder of a run.
@@ -126,10 +147,7 @@ fn add_tests(
     }
     write_program(&tests.join("run"), RUN_TESTS)?;
     if guest == Guest::Tiny {
-        quiet(&mut shell(
-            MAKE_DISK,
-            &[&tests.join("disk.img").to_string_lossy()],
-        ))?;
+        quiet(&mut shell(MAKE_DISKS, &[&tests.to_string_lossy()]))?;
     }
     let arguments: Vec<String> = test_arguments
         .iter()
