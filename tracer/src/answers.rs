@@ -251,7 +251,7 @@ fn cursor(subject: &Subject) -> String {
     format!("{}:{}", subject.kind, subject.key.to_base64())
 }
 
-/// The subject that a [`cursor`] names.
+/// The subject behind which the page ended whose `next` this is; none where it is something else.
 pub fn subject_of_cursor(cursor: &str) -> Option<Subject> {
     let (kind, key) = cursor.split_once(':')?;
     Some(Subject {

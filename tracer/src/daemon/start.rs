@@ -58,10 +58,7 @@ pub(super) fn start(config: &Config) -> anyhow::Result<Started> {
     let host = host(&mut writer)?;
     let capture = Arc::new(capture(config, &mut writer)?);
     let inventory = Inventory::new(config.packages.dpkg.clone());
-    let databases = inventory.databases().map(|path| path.display().to_string());
-    let watch: Vec<String> = config.watch.iter().cloned().chain(databases).collect();
-    let trees = Trees::discover(&watch, &config.ignore, &config.state_dir);
-    let trees = Arc::new(trees.context("find the trees to watch")?);
+    let trees = Arc::new(trees(config, &inventory)?);
     let mut watch = choose(config, &trees)?;
     watch.probes.ignore(std::process::id())?;
     if watch.fanotify.is_none() {
@@ -133,6 +130,13 @@ pub(super) fn start(config: &Config) -> anyhow::Result<Started> {
         pipeline,
         store_path,
     })
+}
+
+/// What the configuration watches, and the databases that tell of what is no file.
+fn trees(config: &Config, inventory: &Inventory) -> anyhow::Result<Trees> {
+    let databases = inventory.databases().map(|path| path.display().to_string());
+    let watch: Vec<String> = config.watch.iter().cloned().chain(databases).collect();
+    Trees::discover(&watch, &config.ignore, &config.state_dir).context("find the trees to watch")
 }
 
 fn warn_of(checks: &[CheckBody]) {
