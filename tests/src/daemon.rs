@@ -123,10 +123,10 @@ impl Daemon {
         let packages = if is_guest || options.settings.contains("packages.") {
             ""
         } else {
-            "packages.dpkg = ''"
+            "packages.dpkg = ''\n"
         };
         let config = format!(
-            "state_dir = '{}'\nsocket = '{}'\nsocket_group = {:?}\nwatch = {watch:?}\n{packages}\n{}\n",
+            "state_dir = '{}'\nsocket = '{}'\nsocket_group = {:?}\nwatch = {watch:?}\n{packages}{}\n",
             daemon.state().display(),
             daemon.socket().display(),
             options.group,

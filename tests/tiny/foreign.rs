@@ -100,21 +100,21 @@ impl Drop for Client {
 
 #[test]
 fn what_a_client_of_the_nfs_server_writes_is_told_at_once_as_by_the_server() {
-    let (served, point) = (
+    let (folder, point) = (
         daemon().tree().join("served"),
         daemon().outside().join("client"),
     );
-    fs::create_dir(&served).unwrap();
+    fs::create_dir(&folder).unwrap();
     fs::create_dir(&point).unwrap();
-    fs::write(served.join("file"), "before\n").unwrap();
-    daemon().one(served.join("file"));
+    fs::write(folder.join("file"), "before\n").unwrap();
+    daemon().one(folder.join("file"));
 
-    let server = Server::start(&served);
+    let server = Server::start(&folder);
     let client = Client::mount(point.clone());
     fs::write(point.join("file"), "after, and longer\n").unwrap();
     // The server keeps the file open for a while: what it wrote may be told only as it is closed.
     let change = wait_for("the whole write is told", || {
-        let changes = daemon().who(served.join("file"));
+        let changes = daemon().who(folder.join("file"));
         let newest = changes
             .first()
             .filter(|change| change["after"]["size"] == 18);
@@ -126,10 +126,10 @@ fn what_a_client_of_the_nfs_server_writes_is_told_at_once_as_by_the_server() {
     assert_ne!(process["pid"], std::process::id(), "{change:#}");
     assert_eq!(change["actor"]["user"]["uid"], 0, "{change:#}");
     fs::rename(point.join("file"), point.join("renamed")).unwrap();
-    let change = newest(&served.join("renamed"), "rename");
+    let change = newest(&folder.join("renamed"), "rename");
     assert_eq!(change["certainty"], "exact", "{change:#}");
     fs::remove_file(point.join("renamed")).unwrap();
-    let change = newest(&served.join("renamed"), "delete");
+    let change = newest(&folder.join("renamed"), "delete");
     assert_eq!(change["certainty"], "exact", "{change:#}");
     drop((client, server));
     tell(
@@ -142,14 +142,14 @@ fn what_a_client_of_the_nfs_server_writes_is_told_at_once_as_by_the_server() {
 
 #[test]
 fn what_is_written_to_a_mounted_nfs_is_told_and_what_its_server_does_is_found() {
-    let (served, point) = (
+    let (folder, point) = (
         daemon().outside().join("served"),
         daemon().tree().join("client"),
     );
-    fs::create_dir(&served).unwrap();
+    fs::create_dir(&folder).unwrap();
     fs::create_dir(&point).unwrap();
-    fs::write(served.join("file"), "before\n").unwrap();
-    let server = Server::start(&served);
+    fs::write(folder.join("file"), "before\n").unwrap();
+    let server = Server::start(&folder);
     let client = Client::mount(point.clone());
     let file = point.join("file");
     let found = newest(&file, "create");
@@ -163,7 +163,7 @@ fn what_is_written_to_a_mounted_nfs_is_told_and_what_its_server_does_is_found() 
     tell(HEADING, "NFS, write to what is mounted", "exact", None);
 
     let known = daemon().who(&file).len();
-    fs::write(served.join("file"), "by the server, and longer\n").unwrap();
+    fs::write(folder.join("file"), "by the server, and longer\n").unwrap();
     // Any mount makes the daemon compare, as it does once a day.
     let other = daemon().tree().join("compare");
     fs::create_dir(&other).unwrap();

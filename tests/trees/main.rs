@@ -62,7 +62,7 @@ fn measure(when: &str, daemon: &mut Daemon) {
     );
 }
 
-/// What its threads have used until now (proc_pid_stat(5)).
+/// What its threads have used until now (`proc_pid_stat(5)`).
 fn processor_seconds(process: &Path) -> f64 {
     let stat = fs::read_to_string(process.join("stat")).unwrap();
     let behind_name = stat.rsplit(')').next().unwrap();
@@ -71,7 +71,7 @@ fn processor_seconds(process: &Path) -> f64 {
     f64::from(ticks) / 100.0
 }
 
-/// In KiB (proc_pid_status(5)).
+/// In KiB (`proc_pid_status(5)`).
 fn peak_memory(process: &Path) -> u64 {
     let status = fs::read_to_string(process.join("status")).unwrap();
     let line = status.lines().find(|line| line.starts_with("VmHWM:"));
