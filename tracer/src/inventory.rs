@@ -2,10 +2,11 @@
 //! package manager's database. Read as a whole; what has changed is found by comparing.
 
 mod dpkg;
+mod modules;
 
 use std::collections::BTreeMap;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use change::{FactValue, Kind, Op, Text};
 
@@ -17,16 +18,19 @@ pub type Facts = BTreeMap<Text, FactValue>;
 pub enum Source {
     /// The database of Debian's package manager.
     Dpkg,
+    /// The kernel's list of modules.
+    Modules,
 }
 
 impl Source {
     /// Every source.
-    pub const ALL: [Self; 1] = [Self::Dpkg];
+    pub const ALL: [Self; 2] = [Self::Dpkg, Self::Modules];
 
     /// The kind of its facts.
     pub fn kind(self) -> Kind {
         match self {
             Self::Dpkg => Kind::Package,
+            Self::Modules => Kind::Module,
         }
     }
 
@@ -36,8 +40,11 @@ impl Source {
             (_, None, None) => None,
             (Self::Dpkg, None, Some(_)) => Some(Op::Install),
             (Self::Dpkg, Some(_), None) => Some(Op::Remove),
+            (Self::Modules, None, Some(_)) => Some(Op::Load),
+            (Self::Modules, Some(_), None) => Some(Op::Unload),
             (_, Some(before), Some(after)) if before == after => None,
             (Self::Dpkg, Some(before), Some(after)) => Some(dpkg::op(before, after)),
+            (Self::Modules, Some(_), Some(_)) => Some(Op::Set),
         }
     }
 }
@@ -46,20 +53,26 @@ impl Source {
 #[derive(Clone, Debug)]
 pub struct Inventory {
     dpkg: PathBuf,
+    modules: PathBuf,
 }
 
 impl Inventory {
     /// The sources whose databases have these names; a name that is empty stands for none.
     pub fn new(dpkg: PathBuf) -> Self {
-        Self { dpkg }
+        let modules = "/proc/modules".into();
+        Self { dpkg, modules }
     }
 
     /// The files that tell of a change of a source when they are written.
     pub fn databases(&self) -> impl Iterator<Item = &PathBuf> {
-        Source::ALL
+        [&self.dpkg]
             .into_iter()
-            .map(|source| self.database(source))
             .filter(|path| !path.as_os_str().is_empty())
+    }
+
+    /// Whether a module is neither at work nor away, so that it is too early to look.
+    pub fn is_changing(&self, module: &Text) -> bool {
+        modules::is_changing(&self.modules, module)
     }
 
     /// The source that a file is the database of.
@@ -75,6 +88,7 @@ impl Inventory {
     pub fn database(&self, source: Source) -> &PathBuf {
         match source {
             Source::Dpkg => &self.dpkg,
+            Source::Modules => &self.modules,
         }
     }
 
@@ -86,6 +100,7 @@ impl Inventory {
         }
         match source {
             Source::Dpkg => dpkg::read(database),
+            Source::Modules => modules::read(database, Path::new("/sys/module")),
         }
     }
 }
