@@ -6,9 +6,10 @@ mod modules;
 
 use std::collections::BTreeMap;
 use std::io;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
-use change::{FactValue, Kind, Op, Text};
+use change::{FactValue, Kind, Op, Text, Timestamp};
 
 /// Holds the facts of one source by their keys.
 pub type Facts = BTreeMap<Text, FactValue>;
@@ -89,6 +90,18 @@ impl Inventory {
         match source {
             Source::Dpkg => &self.dpkg,
             Source::Modules => &self.modules,
+        }
+    }
+
+    /// When the database of a source changed last; none where that is not known.
+    pub fn changed_at(&self, source: Source) -> Option<Timestamp> {
+        match source {
+            Source::Dpkg => {
+                let found = self.dpkg.metadata().ok()?;
+                let nanos = u32::try_from(found.ctime_nsec()).ok()?;
+                Some(Timestamp::from_parts(found.ctime(), nanos))
+            }
+            Source::Modules => None,
         }
     }
 

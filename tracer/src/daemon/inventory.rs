@@ -1,6 +1,5 @@
 //! Reading what is no file: when its database is written, and when the trees are compared.
 
-use std::os::unix::fs::MetadataExt as _;
 use std::sync::Arc;
 
 use anyhow::Context as _;
@@ -73,15 +72,9 @@ impl Pipeline {
     /// Compares all sources with the store, but for those that exact records tell of.
     pub(super) fn compare_inventory(&mut self) -> anyhow::Result<()> {
         for source in Source::ALL {
-            let database = self.inventory.database(source);
-            let changed = database.metadata().map(|found| {
-                Timestamp::from_parts(
-                    found.ctime(),
-                    u32::try_from(found.ctime_nsec()).unwrap_or(0),
-                )
-            });
+            let changed = self.inventory.changed_at(source);
             let is_told = |changed: Timestamp| changed >= self.comparing.since.earliest;
-            if changed.is_ok_and(is_told) && self.conclude.has_read(source)? {
+            if changed.is_some_and(is_told) && self.conclude.has_read(source)? {
                 continue;
             }
             let cause = Cause::Compared {

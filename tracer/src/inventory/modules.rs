@@ -2,6 +2,7 @@
 //! sysfs(5)).
 
 use std::collections::BTreeMap;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::{fs, io};
 
@@ -58,12 +59,13 @@ fn describe(folder: &Path) -> FactValue {
     FactValue::Attributes(attributes)
 }
 
-/// `name=value`, in the order of the names.
+/// `name=value`, in the order of the names; without those that only root may read, which can be secrets.
 fn parameters(folder: &Path) -> String {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
     let mut all: Vec<String> = entries
         .filter_map(|entry| {
-            let value = value_of(&entry.path())?;
+            let mode = entry.metadata().ok()?.mode();
+            let value = value_of(&entry.path()).filter(|_| mode & 0o004 != 0)?;
             Some(format!("{}={value}", entry.file_name().display()))
         })
         .collect();
