@@ -61,7 +61,7 @@ impl Daemon {
                 bail!("the daemon ended with {status}, see `{LOG}`");
             }
             fs::write(format!("{WATCHED}/ready"), "ready?\n")?;
-            if matches!(self.counters(), Ok(counters) if counters.file_records > 0) {
+            if matches!(Self::counters(), Ok(counters) if counters.file_records > 0) {
                 return Ok(());
             }
         }
@@ -88,7 +88,7 @@ impl Daemon {
         Ok(used.tv_sec() * 1_000_000_000 + used.tv_nsec())
     }
 
-    pub(crate) fn counters(&self) -> Result<Counters> {
+    pub(crate) fn counters() -> Result<Counters> {
         let output = Command::new("/usr/bin/tracer")
             .args(["--json", "status"])
             .output()

@@ -53,7 +53,7 @@ fn times(workloads: &Workloads) -> Result<()> {
         time_all(workloads, round, "nothing")?;
         let daemon = Daemon::start("")?;
         time_all(workloads, round, "tracer")?;
-        let lost = daemon.counters()?.lost;
+        let lost = Daemon::counters()?.lost;
         daemon.stop()?;
         ensure!(lost == 0, "the daemon lost {lost} records in round {round}");
     }
@@ -81,7 +81,7 @@ fn load(workloads: &Workloads, contents: &str, configuration: &str) -> Result<()
 
     let phases = [("writes", LOAD), ("creations", BURST)];
     for (name, operations) in phases {
-        let (before, cpu_before) = (daemon.counters()?, daemon.cpu_ns()?);
+        let (before, cpu_before) = (Daemon::counters()?, daemon.cpu_ns()?);
         let workload = match name {
             "writes" => Workload::WatchedWrite,
             _ => Workload::Creations,
@@ -89,7 +89,7 @@ fn load(workloads: &Workloads, contents: &str, configuration: &str) -> Result<()
         let cpu_ns = workloads.run(workload, operations)?;
         daemon.wait_until_quiet()?;
         let daemon_ns = daemon.cpu_ns()? - cpu_before;
-        let after = daemon.counters()?;
+        let after = Daemon::counters()?;
         tell(&json!({
             "what": "load", "contents": contents, "phase": name, "operations": operations,
             "alone_ns": if name == "writes" { Value::from(alone_ns) } else { Value::Null },

@@ -125,7 +125,7 @@ impl Workloads {
             Workload::Replace => round.try_for_each(|path| replace(&open, path))?,
             Workload::Exec => round.try_for_each(|_| spawn(&mut exec()))?,
             Workload::Untar => {
-                spawn(Command::new("/usr/bin/tar").args(["-xf", ARCHIVE, "-C", &untarred]))?
+                spawn(Command::new("/usr/bin/tar").args(["-xf", ARCHIVE, "-C", &untarred]))?;
             }
             Workload::Creations => create(operations)?,
         }
@@ -234,19 +234,19 @@ fn nothing() -> Vec<u8> {
     put(&2_u16.to_le_bytes());
     put(&machine.to_le_bytes());
     put(&1_u32.to_le_bytes());
-    [BASE + HEADERS, 64, 0]
-        .iter()
-        .for_each(|word| put(&word.to_le_bytes()));
+    for word in [BASE + HEADERS, 64, 0] {
+        put(&word.to_le_bytes());
+    }
     put(&0_u32.to_le_bytes());
-    [64_u16, 56, 1, 64, 0, 0]
-        .iter()
-        .for_each(|half| put(&half.to_le_bytes()));
+    for half in [64_u16, 56, 1, 64, 0, 0] {
+        put(&half.to_le_bytes());
+    }
     // Program header: load, readable and executable, the whole file at the base, page by page.
     put(&1_u32.to_le_bytes());
     put(&5_u32.to_le_bytes());
-    [0, BASE, BASE, size, size, 4096]
-        .iter()
-        .for_each(|word| put(&word.to_le_bytes()));
+    for word in [0, BASE, BASE, size, size, 4096] {
+        put(&word.to_le_bytes());
+    }
     put(code);
     elf
 }

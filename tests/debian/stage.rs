@@ -33,9 +33,8 @@ pub(crate) fn daemon() -> &'static Daemon {
         let daemon = Daemon::start(&Options {
             name: "stories",
             also_watch: vec!["/etc".to_owned()],
-            settings: String::new(),
-            group: "",
             unit: Some("tracer"),
+            ..Options::default()
         });
         for user in [("root", 0), ("alice", 1000), ("bob", 1001)] {
             let folder = daemon.tree().join(user.0);

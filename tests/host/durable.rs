@@ -18,12 +18,12 @@ const KILLS: usize = 24;
 
 /// Writes new files and appends to old ones until it is told to end.
 fn load(tree: &Path, is_over: &AtomicBool) {
-    for number in 0_u64.. {
+    for number in 0_usize.. {
         if is_over.load(Ordering::Relaxed) {
             return;
         }
         let new = tree.join(format!("new-{}", number % 200));
-        fs::write(new, format!("{number}\n").repeat(1 + number as usize % 90)).unwrap();
+        fs::write(new, format!("{number}\n").repeat(1 + number % 90)).unwrap();
         if number % 50 == 0 {
             thread::sleep(Duration::from_millis(1));
         }
