@@ -10,6 +10,7 @@ mod failures;
 mod foreign;
 mod hostile;
 mod lifecycle;
+mod modules;
 mod mounts;
 mod names;
 mod odd;

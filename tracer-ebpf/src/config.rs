@@ -110,11 +110,13 @@ pub enum Probe {
     FileIoctl,
     Sysctl,
     Done,
+    ModuleLoad,
+    ModuleFree,
 }
 
 impl Probe {
     /// Every probe with its name.
-    pub const ALL: [(Self, &'static str); 22] = [
+    pub const ALL: [(Self, &'static str); 24] = [
         (Self::Fork, "fork"),
         (Self::Exec, "exec"),
         (Self::Exit, "exit"),
@@ -137,6 +139,8 @@ impl Probe {
         (Self::FileIoctl, "file-ioctl"),
         (Self::Sysctl, "sysctl"),
         (Self::Done, "done"),
+        (Self::ModuleLoad, "module-load"),
+        (Self::ModuleFree, "module-free"),
     ];
 }
 

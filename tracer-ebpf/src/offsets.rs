@@ -67,6 +67,8 @@ offsets! {
     mm_arg_start = "mm_struct.arg_start",
     mm_arg_end = "mm_struct.arg_end",
     mm_exe_file = "mm_struct.exe_file",
+    /// Only with `CONFIG_MODULES`.
+    module_name = "module.name",
     file_mode = "file.f_mode",
     file_inode = "file.f_inode",
     file_path = "file.f_path",

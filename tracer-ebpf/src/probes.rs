@@ -6,6 +6,7 @@
 //! Every other change is told by the function that carries it out, with its result.
 
 mod file;
+mod module;
 mod names;
 mod process;
 mod sysctl;

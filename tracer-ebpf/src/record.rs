@@ -38,6 +38,8 @@ impl RecordKind {
     pub const ATTRIBUTES: Self = Self(14);
     pub const XATTR: Self = Self(15);
     pub const SYSCTL: Self = Self(16);
+    pub const MODULE_LOADED: Self = Self(17);
+    pub const MODULE_FREED: Self = Self(18);
 }
 
 /// Begins every record: what happened when, and who did it.
@@ -235,6 +237,18 @@ pub struct ExitRecord {
     pub header: Header,
     /// The status as `wait(2)` gives it.
     pub status: i32,
+    /// Keeps the size a multiple of 8.
+    pub reserved: u32,
+}
+
+/// Tells of a module that comes or goes. Its name follows.
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct ModuleRecord {
+    /// When and who.
+    pub header: Header,
+    /// Bytes of the name.
+    pub name_len: u32,
     /// Keeps the size a multiple of 8.
     pub reserved: u32,
 }

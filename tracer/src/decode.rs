@@ -8,7 +8,8 @@ use std::collections::HashMap;
 
 use change::{Text, Timestamp};
 use tracer_ebpf::{
-    DoneRecord, ExitRecord, FileRecord, Header, PathFlags, RecordKind, RenameRecord, SysctlRecord,
+    DoneRecord, ExitRecord, FileRecord, Header, ModuleRecord, PathFlags, RecordKind, RenameRecord,
+    SysctlRecord,
 };
 use zerocopy::{FromBytes, Immutable, KnownLayout};
 
@@ -97,6 +98,7 @@ impl Decoder {
                 None => return Ok(None),
             },
             RecordKind::SYSCTL => sysctl(record)?,
+            RecordKind::MODULE_LOADED | RecordKind::MODULE_FREED => module(record, kind)?,
             RecordKind(4..=15) => file(record, places)?,
             RecordKind(unknown) => return Err(Error::UnknownKind(unknown)),
         };
@@ -198,6 +200,12 @@ fn task(header: &Header) -> Task {
         mount_ns: header.mount_ns,
         pid_ns: header.pid_ns,
     }
+}
+
+fn module(record: &[u8], kind: RecordKind) -> Result<Event, Error> {
+    let (ModuleRecord { name_len, .. }, rest) = take(record, kind)?;
+    let (name, _) = split(rest, name_len, kind)?;
+    Ok(Event::Module { name: name.into() })
 }
 
 fn sysctl(record: &[u8]) -> Result<Event, Error> {

@@ -50,8 +50,8 @@ impl Places for Everywhere {
 #[cfg(test)]
 mod tests {
     use tracer_ebpf::{
-        DoneRecord, ExecRecord, ExitRecord, FileRecord, ForkRecord, Header, RecordKind,
-        RenameRecord, SysctlRecord,
+        DoneRecord, ExecRecord, ExitRecord, FileRecord, ForkRecord, Header, ModuleRecord,
+        RecordKind, RenameRecord, SysctlRecord,
     };
     use zerocopy::{FromZeros, Immutable, IntoBytes};
 
@@ -147,6 +147,14 @@ mod tests {
                 &mut record.header
             },
             b"\x01a\x01b",
+        ));
+        records.push(record::<ModuleRecord>(
+            RecordKind::MODULE_LOADED,
+            |record| {
+                record.name_len = 5;
+                &mut record.header
+            },
+            b"dummy",
         ));
         records.push(record::<SysctlRecord>(
             RecordKind::SYSCTL,

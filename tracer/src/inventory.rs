@@ -2,12 +2,14 @@
 //! package manager's database. Read as a whole; what has changed is found by comparing.
 
 mod dpkg;
+mod modules;
 
 use std::collections::BTreeMap;
 use std::io;
-use std::path::PathBuf;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
 
-use change::{FactValue, Kind, Op, Text};
+use change::{FactValue, Kind, Op, Text, Timestamp};
 
 /// Holds the facts of one source by their keys.
 pub type Facts = BTreeMap<Text, FactValue>;
@@ -17,16 +19,19 @@ pub type Facts = BTreeMap<Text, FactValue>;
 pub enum Source {
     /// The database of Debian's package manager.
     Dpkg,
+    /// The kernel's list of modules.
+    Modules,
 }
 
 impl Source {
     /// Every source.
-    pub const ALL: [Self; 1] = [Self::Dpkg];
+    pub const ALL: [Self; 2] = [Self::Dpkg, Self::Modules];
 
     /// The kind of its facts.
     pub fn kind(self) -> Kind {
         match self {
             Self::Dpkg => Kind::Package,
+            Self::Modules => Kind::Module,
         }
     }
 
@@ -36,8 +41,11 @@ impl Source {
             (_, None, None) => None,
             (Self::Dpkg, None, Some(_)) => Some(Op::Install),
             (Self::Dpkg, Some(_), None) => Some(Op::Remove),
+            (Self::Modules, None, Some(_)) => Some(Op::Load),
+            (Self::Modules, Some(_), None) => Some(Op::Unload),
             (_, Some(before), Some(after)) if before == after => None,
             (Self::Dpkg, Some(before), Some(after)) => Some(dpkg::op(before, after)),
+            (Self::Modules, Some(_), Some(_)) => Some(Op::Set),
         }
     }
 }
@@ -46,20 +54,26 @@ impl Source {
 #[derive(Clone, Debug)]
 pub struct Inventory {
     dpkg: PathBuf,
+    modules: PathBuf,
 }
 
 impl Inventory {
     /// The sources whose databases have these names; a name that is empty stands for none.
     pub fn new(dpkg: PathBuf) -> Self {
-        Self { dpkg }
+        let modules = "/proc/modules".into();
+        Self { dpkg, modules }
     }
 
     /// The files that tell of a change of a source when they are written.
     pub fn databases(&self) -> impl Iterator<Item = &PathBuf> {
-        Source::ALL
+        [&self.dpkg]
             .into_iter()
-            .map(|source| self.database(source))
             .filter(|path| !path.as_os_str().is_empty())
+    }
+
+    /// Whether a module is neither at work nor away, so that it is too early to look.
+    pub fn is_changing(&self, module: &Text) -> bool {
+        modules::is_changing(&self.modules, module)
     }
 
     /// The source that a file is the database of.
@@ -75,6 +89,19 @@ impl Inventory {
     pub fn database(&self, source: Source) -> &PathBuf {
         match source {
             Source::Dpkg => &self.dpkg,
+            Source::Modules => &self.modules,
+        }
+    }
+
+    /// When the database of a source changed last; none where that is not known.
+    pub fn changed_at(&self, source: Source) -> Option<Timestamp> {
+        match source {
+            Source::Dpkg => {
+                let found = self.dpkg.metadata().ok()?;
+                let nanos = u32::try_from(found.ctime_nsec()).ok()?;
+                Some(Timestamp::from_parts(found.ctime(), nanos))
+            }
+            Source::Modules => None,
         }
     }
 
@@ -86,6 +113,7 @@ impl Inventory {
         }
         match source {
             Source::Dpkg => dpkg::read(database),
+            Source::Modules => modules::read(database, Path::new("/sys/module")),
         }
     }
 }

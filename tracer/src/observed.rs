@@ -100,6 +100,11 @@ pub enum Event {
     },
     /// Something happened to a file in a watched tree.
     File(FileEvent),
+    /// A kernel module came or went, or is about to.
+    Module {
+        /// Its name.
+        name: Text,
+    },
     /// A sysctl was written.
     Sysctl {
         /// Its dotted name.

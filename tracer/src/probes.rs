@@ -26,7 +26,7 @@ pub use ring::Records;
 static OBJECT: &[u8] = aya::include_bytes_aligned!(env!("TRACER_EBPF_OBJECT"));
 
 /// Fields that a kernel may lack: what they are for works less well without them.
-const OPTIONAL_FIELDS: [&str; 1] = ["task_struct.ioac.wchar"];
+const OPTIONAL_FIELDS: [&str; 2] = ["task_struct.ioac.wchar", "module.name"];
 
 /// Says why the programs cannot be loaded.
 #[derive(Debug, thiserror::Error)]
@@ -127,6 +127,7 @@ impl Probes {
             }
         }
         probes.attach_sysctl();
+        probes.attach_modules(&kernel);
         Ok((probes, records))
     }
 
@@ -171,6 +172,33 @@ impl Probes {
             state,
             detail,
         });
+    }
+
+    /// Proving these alive would take a module to load: whether they are attached is all that is told.
+    fn attach_modules(&mut self, kernel: &aya::Btf) {
+        for (name, program, target) in [
+            ("module-load", "module_load", "module_load"),
+            ("module-free", "module_free", "module_free"),
+        ] {
+            let way = Way::Tracepoint;
+            let attachment = Attachment {
+                program,
+                target,
+                way,
+            };
+            let (state, detail) = match attach_all(&mut self.ebpf, &[attachment], kernel) {
+                Ok(()) => (CheckState::Ok, String::new()),
+                Err(why) => (
+                    CheckState::Degraded,
+                    format!("not seen: who loads and unloads kernel modules; {why}"),
+                ),
+            };
+            self.checks.push(CheckBody {
+                name: format!("probe {name}"),
+                state,
+                detail,
+            });
+        }
     }
 
     fn try_attach_sysctl(&mut self) -> Result<(), String> {

@@ -22,6 +22,8 @@ pub enum Cause {
         time: Timestamp,
         /// By whom, if that is known.
         actor: Option<Arc<Actor>>,
+        /// What it was about, where that is known: other differences are of other causes.
+        only: Option<Text>,
     },
     /// It is compared with the store.
     Compared {
@@ -46,13 +48,22 @@ impl Conclude {
     pub fn inventory(
         &mut self,
         source: Source,
-        found: Facts,
+        mut found: Facts,
         cause: &Cause,
     ) -> Result<usize, store::Error> {
         let was_read = self.believed.contains_key(&source);
         let believed = self.believed(source)?;
         // A store that knows not one of them is taken for one from before they were read.
         let is_first = !was_read && believed.is_empty();
+        if let Cause::Written {
+            only: Some(key), ..
+        } = cause
+        {
+            let now = found.remove(key);
+            found.clone_from(&believed);
+            found.remove(key);
+            found.extend(now.map(|now| (key.clone(), now)));
+        }
         let changed = differences(&believed, &found);
         for (key, before, after) in &changed {
             let subject = Subject {

@@ -1,15 +1,22 @@
 //! Reading what is no file: when its database is written, and when the trees are compared.
 
-use std::os::unix::fs::MetadataExt as _;
+use std::sync::Arc;
 
 use anyhow::Context as _;
-use change::Timestamp;
+use change::{Actor, Text, Timestamp};
 
 use super::now;
 use super::pipeline::Pipeline;
 use crate::conclude::Cause;
 use crate::inventory::Source;
 use crate::observed::{Action, FileEvent, Who};
+
+/// A module that came or went, and who made it.
+pub(super) struct ModuleTouched {
+    time: Timestamp,
+    actor: Option<Arc<Actor>>,
+    name: Text,
+}
 
 impl Pipeline {
     /// Something was done to a file that is a source's database. It is read at once: what it says
@@ -26,23 +33,48 @@ impl Pipeline {
             return;
         }
         let actor = self.enrich.actor(who, time);
-        if let Err(error) = self.look_at(source, &Cause::Written { time, actor }) {
+        if let Err(error) = self.look_at(
+            source,
+            &Cause::Written {
+                time,
+                actor,
+                only: None,
+            },
+        ) {
             self.note_loss(&format!("{error:#}"));
+        }
+    }
+
+    /// A kernel module comes or goes. Its own initialisation may still fail, and is waited for.
+    pub(super) fn module_touched(&mut self, time: Timestamp, who: &Who, name: Text) {
+        let actor = self.enrich.actor(who, time);
+        self.modules.push(ModuleTouched { time, actor, name });
+        self.look_at_modules();
+    }
+
+    /// Looks at the modules that came or went, but for those that are not done with it.
+    pub(super) fn look_at_modules(&mut self) {
+        let touched = std::mem::take(&mut self.modules);
+        for touched in touched {
+            if self.inventory.is_changing(&touched.name) {
+                self.modules.push(touched);
+                continue;
+            }
+            let ModuleTouched { time, actor, name } = touched;
+            let only = Some(name);
+            if let Err(error) = self.look_at(Source::Modules, &Cause::Written { time, actor, only })
+            {
+                self.note_loss(&format!("{error:#}"));
+            }
         }
     }
 
     /// Compares all sources with the store, but for those that exact records tell of.
     pub(super) fn compare_inventory(&mut self) -> anyhow::Result<()> {
         for source in Source::ALL {
-            let database = self.inventory.database(source);
-            let changed = database.metadata().map(|found| {
-                Timestamp::from_parts(
-                    found.ctime(),
-                    u32::try_from(found.ctime_nsec()).unwrap_or(0),
-                )
-            });
+            let changed = self.inventory.changed_at(source);
             let is_told = |changed: Timestamp| changed >= self.comparing.since.earliest;
-            if changed.is_ok_and(is_told) && self.conclude.has_read(source)? {
+            if changed.is_some_and(is_told) && self.conclude.has_read(source)? {
                 continue;
             }
             let cause = Cause::Compared {

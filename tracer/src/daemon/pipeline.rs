@@ -10,6 +10,7 @@ use change::{Change, Text, Timestamp};
 use tokio::sync::broadcast;
 
 use super::clocks::Clocks;
+use super::inventory::ModuleTouched;
 use super::kernel::Settler;
 use super::memory;
 use super::room::Room;
@@ -44,6 +45,8 @@ pub(super) struct Pipeline {
     pub(super) trees: Arc<Trees>,
     pub(super) capture: Arc<Capture>,
     pub(super) inventory: Inventory,
+    /// Kernel modules that are coming or going.
+    pub(super) modules: Vec<ModuleTouched>,
     pub(super) probes: Probes,
     pub(super) watches_by_probes: bool,
     pub(super) enrich: Enrich,
@@ -78,7 +81,8 @@ impl Pipeline {
     /// Works until it is told to stop.
     pub(super) fn run(&mut self, queue: &Receiver<Input>) -> anyhow::Result<()> {
         loop {
-            let wait = if self.assembler.is_empty() && self.conclude.waiting() == 0 {
+            let is_idle = self.assembler.is_empty() && self.modules.is_empty();
+            let wait = if is_idle && self.conclude.waiting() == 0 {
                 IDLE
             } else {
                 TICK
@@ -221,6 +225,7 @@ impl Pipeline {
                 let actor = self.enrich.actor(&who, time);
                 self.conclude.sysctl(&name, (before, after), time, actor);
             }
+            Event::Module { name } => self.module_touched(time, &who, name),
             Event::Fork { .. } | Event::Exec(_) | Event::Exit { .. } => {}
         }
     }

@@ -102,6 +102,7 @@ pub(super) fn start(config: &Config) -> anyhow::Result<Started> {
         trees: Arc::clone(&trees),
         capture: Arc::clone(&capture),
         inventory,
+        modules: Vec::new(),
         watches_by_probes: watch.fanotify.is_none(),
         probes: watch.probes,
         enrich,
