@@ -193,7 +193,7 @@ impl Enrich {
                     self.actors.forget(key);
                 }
             }
-            Event::File(_) | Event::Sysctl { .. } => {
+            Event::File(_) | Event::Sysctl { .. } | Event::Module { .. } => {
                 self.take_in(task, time, false);
                 self.processes.mark_active(key);
             }

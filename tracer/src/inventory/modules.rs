@@ -1,5 +1,5 @@
-//! The modules that the kernel has loaded, from `/proc/modules` and `/sys/module` (proc_modules(5),
-//! sysfs(5)).
+//! The modules that the kernel has loaded, from `/proc/modules` and `/sys/module` (`proc_modules(5)`,
+//! `sysfs(5)`).
 
 use std::collections::BTreeMap;
 use std::os::unix::fs::MetadataExt as _;
