@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 use tests::act;
 
-use crate::daemon;
+use crate::{daemon, is_one_of};
 
 /// The limits of the shared daemon, which are the defaults.
 const KEEP_BYTES: u64 = 1 << 20;
@@ -61,6 +61,9 @@ fn a_file_that_is_replaced_without_a_pause_never_shows_a_later_content() {
 
 #[test]
 fn a_file_that_is_written_for_long_shows_each_time_what_was_there() {
+    if !is_one_of(&["6.18"]) {
+        return;
+    }
     const LINE: &str = "one more line\n";
     let acted = act(
         daemon,

@@ -37,6 +37,16 @@ fn daemon() -> &'static Daemon {
     })
 }
 
+/// Whether the running kernel is of one of these lines. What hardly depends on the kernel and takes long
+/// is tested on some: not all of it on the same ones, as guests run side by side.
+fn is_one_of(lines: &[&str]) -> bool {
+    let kernel = kernel();
+    lines.iter().any(|line| {
+        let rest = kernel.strip_prefix(line);
+        rest.is_some_and(|rest| rest.starts_with('.'))
+    })
+}
+
 /// The running kernel's release, as xtask knows it.
 fn kernel() -> String {
     env::var("TRACER_KERNEL").expect("xtask says which kernel it booted")

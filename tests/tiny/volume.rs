@@ -6,7 +6,7 @@ use std::path::Path;
 
 use tests::{PATIENCE, act, wait_long_for};
 
-use crate::{daemon, kernel};
+use crate::{daemon, is_one_of};
 
 #[test]
 fn two_hundred_appends_in_a_loop_are_one_change() {
@@ -36,11 +36,7 @@ fn a_burst_of_new_files_loses_none() {
     fs::create_dir(&folder).unwrap();
     let before = daemon().status()["last_seq"].as_u64().unwrap();
     // The whole of it on one kernel is enough: elsewhere it is only slow.
-    let count = if kernel().starts_with("6.12") {
-        20_000
-    } else {
-        2_000
-    };
+    let count = if is_one_of(&["6.12"]) { 20_000 } else { 2_000 };
     create(&folder, count);
     wait_long_for("all files are told", 8 * PATIENCE, || {
         let status = daemon().status();

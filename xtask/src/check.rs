@@ -112,7 +112,7 @@ fn lints() -> Result<()> {
     let mut tests = clippy();
     tests.args(["--package", "tests", "--test", "*", "--", "-Dwarnings"]);
     // Whatever fails there fails a test.
-    run_command(tests.arg("-Aclippy::unwrap_used"))
+    run_command(tests.args(["-Aclippy::unwrap_used", "-Aclippy::panic"]))
 }
 
 /// The targets are no part of the workspace, as cargo-fuzz needs flags of its own: they are compiled

@@ -89,7 +89,7 @@ fn qemu(boot: &Boot<'_>, console: &Path) -> Command {
         .arg(boot.initrd)
         .args([
             "-append",
-            "console=ttyS0 quiet panic=-1 systemd.show_status=error rd.udev.log_level=err",
+            "console=ttyS0 quiet no_timer_check panic=-1 systemd.show_status=error rd.udev.log_level=err",
         ])
         .arg("-drive")
         .arg(format!(
