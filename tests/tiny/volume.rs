@@ -34,7 +34,10 @@ fn two_hundred_appends_in_a_loop_are_one_change() {
 fn a_burst_of_new_files_loses_none() {
     let folder = daemon().tree().join("burst");
     fs::create_dir(&folder).unwrap();
-    let before = daemon().status()["last_seq"].as_u64().unwrap();
+    let status = daemon().status();
+    let before = status["last_seq"].as_u64().unwrap();
+    // Other tests may have lost some, which they tell of.
+    let lost = &status["counters"]["lost"];
     // The whole of it on one kernel is enough: elsewhere it is only slow.
     let count = if is_one_of(&["6.12"]) { 20_000 } else { 2_000 };
     create(&folder, count);
@@ -44,7 +47,7 @@ fn a_burst_of_new_files_loses_none() {
         (told >= count).then_some(()).ok_or(status.to_string())
     });
     let status = daemon().status();
-    assert_eq!(status["counters"]["lost"], 0, "{status:#}");
+    assert_eq!(&status["counters"]["lost"], lost, "{status:#}");
     let changes = daemon().log(&folder);
     assert_eq!(changes.len() as u64, count);
     let exact = changes.iter().all(|change| {
