@@ -16,6 +16,8 @@ use crate::{daemon, is_one_of};
 const KEEP_BYTES: u64 = 1 << 20;
 const HASH_BYTES: u64 = 64 << 20;
 
+/// What is written again and again.
+const LINE: &str = "one more line\n";
 /// How often a file is replaced, without a pause.
 const REPLACEMENTS: usize = 300;
 
@@ -64,7 +66,6 @@ fn a_file_that_is_written_for_long_shows_each_time_what_was_there() {
     if !is_one_of(&["6.18"]) {
         return;
     }
-    const LINE: &str = "one more line\n";
     let acted = act(
         daemon,
         |_| {},

@@ -159,7 +159,7 @@ impl Assembler {
                 self.write_on(path, action, seen);
                 return;
             }
-            self.finish(&path);
+            self.supersede(&path, seen);
         }
         let came = if created {
             Came::Created
@@ -224,7 +224,7 @@ impl Assembler {
                 came = pending.came.clone();
                 self.pending.remove(&path);
             } else {
-                self.finish(&path);
+                self.supersede(&path, seen);
             }
         }
         let mut pending = Pending::new(path.clone(), came, seen);
@@ -349,6 +349,14 @@ impl Assembler {
         finished.sort_by_key(|assembled| assembled.time);
         self.early = 0;
         finished
+    }
+
+    /// Finishes what is in the making under a path, as something else is there now.
+    fn supersede(&mut self, path: &Text, seen: &Seen<'_>) {
+        if let Some(pending) = self.pending.get_mut(path) {
+            pending.supersede(seen);
+        }
+        self.finish(path);
     }
 
     fn finish(&mut self, path: &Text) {

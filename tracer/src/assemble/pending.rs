@@ -8,6 +8,9 @@ use super::{LONGEST, QUIET, Seen, names};
 use crate::capture::Captured;
 use crate::observed::{Action, Inode, Who};
 
+/// As coarse as the times of files are at most: a tick where the kernel counts 100 a second.
+const TICK_NS: i64 = 10_000_000;
+
 /// How many writers' descriptions a change remembers.
 const MAX_DESCRIPTIONS: usize = 64;
 
@@ -220,6 +223,20 @@ impl Pending {
         if !self.is_by(seen.who) {
             self.shared |= self.writer(seen.description).is_some() || is_child(seen.who, &self.who);
             self.who = seen.who.clone();
+        }
+    }
+
+    /// Another file, or another content, took the place of this one. What was not read of it by then is
+    /// not known any more; nor what was read, if both may bear the same time: before 6.13 times are as
+    /// coarse as the clock's tick, and a file that was replaced twice can have its number and size again.
+    pub(super) fn supersede(&mut self, seen: &Seen<'_>) {
+        let Some(own) = self.inode else {
+            return;
+        };
+        let is_told_apart = seen.inode.is_some_and(|by| by.ctime_ns != own.ctime_ns);
+        let is_same_tick = seen.time.as_nanos().saturating_sub(own.ctime_ns) < TICK_NS;
+        if self.captured.is_none() || is_same_tick && !is_told_apart {
+            self.captured = Some(Captured::Absent);
         }
     }
 

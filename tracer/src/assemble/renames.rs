@@ -40,7 +40,7 @@ impl Assembler {
                 replaced = true;
                 self.pending.remove(&to);
             } else {
-                self.finish(&to);
+                self.supersede(&to, seen);
             }
         }
         let source = self.pending.remove(&from.path);
