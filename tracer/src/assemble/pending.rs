@@ -227,14 +227,14 @@ impl Pending {
     }
 
     /// Another file, or another content, took the place of this one. What was not read of it by then is
-    /// not known any more; nor what was read, if both may bear the same time: before 6.13 times are as
-    /// coarse as the clock's tick, and a file that was replaced twice can have its number and size again.
+    /// not known any more; nor what was read, if both may bear the same times: these can be as coarse as
+    /// the clock's tick, and a file that was replaced twice can have its number and size again.
     pub(super) fn supersede(&mut self, seen: &Seen<'_>) {
         let Some(own) = self.inode else {
             return;
         };
-        let is_told_apart = seen.inode.is_some_and(|by| by.ctime_ns != own.ctime_ns);
-        let is_same_tick = seen.time.as_nanos().saturating_sub(own.ctime_ns) < TICK_NS;
+        let is_told_apart = seen.inode.is_some_and(|by| by.mtime_ns != own.mtime_ns);
+        let is_same_tick = seen.time.as_nanos() - self.last.as_nanos() < TICK_NS;
         if self.captured.is_none() || is_same_tick && !is_told_apart {
             self.captured = Some(Captured::Absent);
         }
