@@ -159,7 +159,7 @@ impl Assembler {
                 self.write_on(path, action, seen);
                 return;
             }
-            self.supersede(&path, seen);
+            self.finish(&path);
         }
         let came = if created {
             Came::Created

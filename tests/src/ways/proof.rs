@@ -137,14 +137,25 @@ impl Proof<'_> {
 
     /// What was told of a way. That is at once, but for what is being written at this moment: a ring
     /// of `io_uring` is taken down after its process, and fanotify does not tell of an end of writing.
-    fn changes_of(&self, known: u64, wanted: &[&str]) -> Vec<Value> {
-        let changes = self.changes_since(known);
+    fn changes_of(&self, known: u64, folder: &Path, wanted: &[&str]) -> Vec<Value> {
+        let changes = self.changes_here(known, folder);
         let is_all = changes.len() >= wanted.len();
         if is_all && (self.column != HOST || !changes.is_empty()) {
             return changes;
         }
         thread::sleep(REST);
-        self.changes_since(known)
+        self.changes_here(known, folder)
+    }
+
+    /// What was told since, but for what comparing finds elsewhere: another way's mount may have begun it.
+    fn changes_here(&self, known: u64, folder: &Path) -> Vec<Value> {
+        let prefix = format!("{}/", folder.display());
+        let mut changes = self.changes_since(known);
+        changes.retain(|change| {
+            let key = change["subject"]["key"].as_str().unwrap_or_default();
+            change["certainty"] != "late" || key.starts_with(&prefix)
+        });
+        changes
     }
 
     /// Goes one way; gives it back where comparing must find it.
@@ -153,7 +164,7 @@ impl Proof<'_> {
         let known = self.last();
         let acted = send(way, &folder);
         let (outcome, why) = way.expected(self.column);
-        let changes = self.changes_of(known, way.told);
+        let changes = self.changes_of(known, &folder, way.told);
         // What is to be found by comparing must stay until then.
         if !matches!(outcome, Outcome::Late(_)) {
             (way.tidy)(&folder);
