@@ -1,7 +1,6 @@
 //! Facts of an inventory: what differs from what was believed is a change for each.
 
 use std::collections::BTreeMap;
-use std::collections::btree_map::Entry;
 use std::sync::Arc;
 
 use change::{Actor, Certainty, Change, FactValue, Subject, Text, Timestamp};
@@ -51,8 +50,12 @@ impl Conclude {
         mut found: Facts,
         cause: &Cause,
     ) -> Result<usize, store::Error> {
-        let was_read = self.believed.contains_key(&source);
-        let believed = self.believed(source)?;
+        let read_before = self.believed.remove(&source);
+        let was_read = read_before.is_some();
+        let believed = match read_before {
+            Some(believed) => believed,
+            None => self.ledger.stored_of(source.kind(), PAGE)?,
+        };
         // A store that knows not one of them is taken for one from before they were read.
         let is_first = !was_read && believed.is_empty();
         if let Cause::Written {
@@ -97,14 +100,6 @@ impl Conclude {
     pub fn has_read(&self, source: Source) -> Result<bool, store::Error> {
         let is_known = self.believed.contains_key(&source);
         Ok(is_known || !self.ledger.stored_of(source.kind(), 1)?.is_empty())
-    }
-
-    /// What was believed of a source, from the store where it was not asked for before.
-    fn believed(&mut self, source: Source) -> Result<Facts, store::Error> {
-        match self.believed.entry(source) {
-            Entry::Occupied(known) => Ok(std::mem::take(known.into_mut())),
-            Entry::Vacant(_) => self.ledger.stored_of(source.kind(), PAGE),
-        }
     }
 }
 

@@ -23,12 +23,6 @@ const SELECT_BELOW: &str = "
     FROM subjects s JOIN facts f ON f.subject = s.id
     WHERE s.kind = 'file' AND s.key >= ?1 AND s.key < ?2
     ORDER BY s.key";
-const SELECT_AFTER: &str = "
-    SELECT s.id, s.kind, s.key, f.state, f.time, f.dev, f.inode, f.ctime_ns, f.mtime_ns
-    FROM subjects s JOIN facts f ON f.subject = s.id
-    WHERE s.kind = 'file' AND s.key > ?1
-    ORDER BY s.key LIMIT ?2";
-
 const SELECT_OF_KIND: &str = "
     SELECT s.id, s.kind, s.key, f.state, f.time, f.dev, f.inode, f.ctime_ns, f.mtime_ns
     FROM subjects s JOIN facts f ON f.subject = s.id
@@ -130,20 +124,6 @@ pub(super) fn read_under(
     }
     let [from, to] = subjects::range_below(prefix);
     each(connection, SELECT_BELOW, (from, to), pass_on)
-}
-
-/// The facts of the next files behind a path, in the order of the paths' bytes.
-pub(super) fn read_after(
-    connection: &Connection,
-    after: &[u8],
-    limit: usize,
-) -> Result<Vec<Fact>, Error> {
-    let mut found = Vec::new();
-    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-    each(connection, SELECT_AFTER, (after, limit), &mut |fact| {
-        found.push(fact);
-    })?;
-    Ok(found)
 }
 
 /// The next facts of a kind behind a key, in the order of the keys' bytes.

@@ -39,7 +39,10 @@ pub(super) fn numbers(
     let Some(subjects) = subjects else {
         return Ok(None);
     };
-    let before = query.before_seq.map_or(i64::MAX, u64::cast_signed);
+    let before = query
+        .before_seq
+        .and_then(|before| i64::try_from(before).ok())
+        .unwrap_or(i64::MAX);
     let each = most_of_each(query);
     let mut numbers = BTreeSet::new();
     for sql in [SELECT_NUMBERS, SELECT_NUMBERS_FROM] {

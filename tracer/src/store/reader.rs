@@ -43,7 +43,7 @@ impl Reader {
 
     /// The facts of the next files behind a path, at most `limit`, in byte order of the paths.
     pub fn files_after(&self, after: &[u8], limit: usize) -> Result<Vec<Fact>, Error> {
-        facts::read_after(&self.connection, after, limit)
+        facts::read_of_kind(&self.connection, Kind::File, after, limit)
     }
 
     /// The next facts of a kind behind a key, at most `limit`, in byte order of the keys.
