@@ -2,10 +2,13 @@
 //! telling, says where it had to cut, and stays small.
 
 use std::ffi::OsStr;
-use std::fs;
+use std::fs::{self, File};
+use std::io::Write as _;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::thread;
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -175,18 +178,26 @@ fn a_clock_that_jumps_by_hours_leaves_the_order_as_it_was() {
     let jumps = [0, 5 * HOUR, -10 * HOUR, 30 * HOUR, -25 * HOUR];
     for (step, hours) in jumps.into_iter().enumerate() {
         let path = folder.join(step.to_string());
-        // One is in the making when the clock jumps, and one is made afterwards.
+        // One was just made when the clock jumps, one is being made, and one is made afterwards.
         fs::write(&path, "before").unwrap();
+        let mut during = File::create(path.with_extension("during")).unwrap();
         set_clock_by(hours);
+        // The daemon notices by what happens next.
         fs::write(path.with_extension("after"), "after").unwrap();
-        let change = daemon().one(path.with_extension("after"));
-        assert_eq!(change["certainty"], "exact", "{change:#}");
+        thread::sleep(Duration::from_millis(100));
+        during.write_all(b"during").unwrap();
+        drop(during);
+        for made in ["after", "during"] {
+            let change = daemon().one(path.with_extension(made));
+            assert_eq!(change["certainty"], "exact", "{change:#}");
+        }
     }
     let mut changes = daemon().log(&folder);
     changes.sort_by_key(|change| change["seq"].as_u64());
     let key = |change: &serde_json::Value| change["subject"]["key"].as_str().unwrap().to_owned();
     let told: Vec<String> = changes.iter().map(key).collect();
-    let names = (0..jumps.len()).flat_map(|step| [step.to_string(), format!("{step}.after")]);
+    let names = |step| ["", ".after", ".during"].map(|made| format!("{step}{made}"));
+    let names = (0..jumps.len()).flat_map(names);
     let made: Vec<String> = names
         .map(|name| folder.join(name).to_str().unwrap().to_owned())
         .collect();

@@ -1,8 +1,10 @@
 //! Folds what was seen into what the user did: one save, one change, however many calls it took.
 //!
-//! Purely in memory and without a clock of its own: it is told what was seen and what time it is.
+//! Purely in memory and without a clock of its own: it is told what was seen and what time it is, and
+//! when the clock was set.
 //! What a finished change did to the file (its states before and after) is found by `conclude`.
 
+mod clock;
 mod contents;
 mod names;
 mod pending;
@@ -287,8 +289,6 @@ impl Assembler {
 
     /// All changes, for the daemon's end.
     pub fn take_all(&mut self) -> Vec<Assembled> {
-        // The clock may have been set back: later times are nothing to go by any more.
-        self.early_until = Timestamp::default();
         self.finish_where(|_| true);
         self.in_order(Timestamp::MAX)
     }

@@ -6,7 +6,7 @@ mod processes;
 
 use std::collections::HashMap;
 
-use change::{Text, Timestamp};
+use change::Text;
 use tracer_ebpf::{
     DoneRecord, ExitRecord, FileRecord, Header, ModuleRecord, PathFlags, RecordKind, RenameRecord,
     SysctlRecord,
@@ -80,7 +80,6 @@ impl Decoder {
     pub fn decode(
         &mut self,
         record: &[u8],
-        boot: Timestamp,
         places: &dyn Places,
     ) -> Result<Option<Observation>, Error> {
         let (header, _) = take::<Header>(record, RecordKind(0))?;
@@ -102,9 +101,8 @@ impl Decoder {
             RecordKind(4..=15) => file(record, places)?,
             RecordKind(unknown) => return Err(Error::UnknownKind(unknown)),
         };
-        let time = boot.plus_nanos(i64::try_from(header.time_ns).unwrap_or(i64::MAX));
         let observation = Observation {
-            time,
+            boot_ns: header.time_ns,
             who: Who::Task(task(&header)),
             event,
         };

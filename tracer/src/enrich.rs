@@ -89,14 +89,14 @@ impl Enrich {
         self.end_sessions(now);
     }
 
-    /// Learns from an observation. All observations are to be shown, in their order.
-    pub fn observe(&mut self, observation: &Observation) {
-        let Observation { time, who, event } = observation;
-        match who {
-            Who::Task(task) => self.observe_task(task, event, *time),
-            Who::Pid(pid) => self.observe_pid(*pid, *time),
+    /// Learns from an observation, and when by the clock it was. All observations are to be shown, in
+    /// their order.
+    pub fn observe(&mut self, observation: &Observation, time: Timestamp) {
+        match &observation.who {
+            Who::Task(task) => self.observe_task(task, &observation.event, time),
+            Who::Pid(pid) => self.observe_pid(*pid, time),
         }
-        self.end_sessions(*time);
+        self.end_sessions(time);
     }
 
     /// Tells who did something at a time. None if nothing at all is known of the process.

@@ -18,7 +18,7 @@ use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use change::{Text, Timestamp};
+use change::Text;
 use nix::sys::fanotify::MaskFlags;
 
 use self::creations::Creations;
@@ -92,7 +92,7 @@ pub enum Signal {
     /// Something happened.
     Observation(Observation),
     /// Events were lost until this moment: the trees have to be compared with the facts.
-    Overflow(Timestamp),
+    Overflow,
 }
 
 impl Signal {
@@ -103,7 +103,7 @@ impl Signal {
                 event: Happening::File(event),
                 ..
             }) => event.path.as_bytes().len(),
-            Self::Observation(_) | Self::Overflow(_) => 0,
+            Self::Observation(_) | Self::Overflow => 0,
         };
         // Most paths are in another one's company: a rename's old name, a symbolic link's target.
         size_of::<Self>() + 2 * path
@@ -255,7 +255,7 @@ impl Fanotify {
 
     /// Events were lost, among them maybe new directories: all is marked again.
     fn overflow(&mut self, batch: &mut Batch) {
-        batch.signals.push(Signal::Overflow(batch.time));
+        batch.signals.push(Signal::Overflow);
         if let Err(error) = self.marks.trees.refresh() {
             tracing::error!("look for the watched trees: {error}");
         }
@@ -350,7 +350,7 @@ impl Fanotify {
 /// Deals with an error that should not be: whatever was in the queue may be lost.
 fn lose(error: &io::Error, batch: &mut Batch) {
     tracing::error!("read fanotify events: {error}");
-    batch.signals.push(Signal::Overflow(batch.time));
+    batch.signals.push(Signal::Overflow);
 }
 
 /// Reads any bytes as events.

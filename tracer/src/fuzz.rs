@@ -2,7 +2,7 @@
 //!
 //! The targets in `tracer/fuzz` call these, and so does a bounded run in the tests, from real records.
 
-use change::{Text, Timestamp};
+use change::Text;
 
 use crate::decode::{Decoder, Places};
 use crate::{fanotify, secret, store};
@@ -14,8 +14,7 @@ pub fn kernel_records(bytes: &[u8]) {
     while let Some((length, after)) = rest.split_first_chunk() {
         let length = usize::from(u16::from_le_bytes(*length)).min(after.len());
         let (record, after) = after.split_at(length);
-        let boot = Timestamp::from_nanos(1_700_000_000_000_000_000);
-        if let Ok(Some(observation)) = decoder.decode(record, boot, &Everywhere) {
+        if let Ok(Some(observation)) = decoder.decode(record, &Everywhere) {
             // Whatever was understood can be shown.
             drop(format!("{observation:?}"));
         }
@@ -218,7 +217,7 @@ mod tests {
     fn the_records_that_are_changed_are_understood_as_they_are() {
         let mut decoder = Decoder::default();
         for record in records() {
-            let understood = decoder.decode(&record, Timestamp::default(), &Everywhere);
+            let understood = decoder.decode(&record, &Everywhere);
             assert!(understood.is_ok(), "{understood:?}");
         }
     }

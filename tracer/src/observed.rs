@@ -1,13 +1,13 @@
 //! What a way of watching tells the daemon, the same for all ways: the joint between the kernel's
 //! side (`decode`, `fanotify`) and everything that follows (`assemble`, `enrich`).
 
-use change::{FileType, Text, Timestamp};
+use change::{FileType, Text};
 
 /// Tells of one thing that was seen to happen.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Observation {
-    /// When it happened.
-    pub time: Timestamp,
+    /// When it happened, in nanoseconds of `CLOCK_BOOTTIME`: nobody sets that clock.
+    pub boot_ns: u64,
     /// Who did it.
     pub who: Who,
     /// What it was.

@@ -88,9 +88,9 @@ pub(super) struct Pending {
     pub(super) path: Text,
     pub(super) came: Came,
     state: State,
+    first: Timestamp,
     pub(super) last: Timestamp,
     /// When the assembler looks at it next.
-    first: Timestamp,
     pub(super) look_at: Timestamp,
     who: Who,
     pub(super) operations: u64,
@@ -244,6 +244,13 @@ impl Pending {
         self.touched = self.touched.max(touched);
         self.last = seen.time;
         self.inode = seen.inode.or(self.inode);
+    }
+
+    /// Follows a clock that was set by so many nanoseconds.
+    pub(super) fn set_clock(&mut self, step_ns: i64) {
+        for time in [&mut self.first, &mut self.last, &mut self.look_at] {
+            *time = time.plus_nanos(step_ns);
+        }
     }
 
     /// When it is finished unless something more happens.

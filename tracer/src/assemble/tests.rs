@@ -328,6 +328,33 @@ fn what_happened_first_is_told_first() {
 }
 
 #[test]
+fn a_clock_that_is_set_moves_what_is_in_the_making_with_it() {
+    const HOUR: i64 = 3_600_000_000_000;
+    let (alice, bob) = (process(10, 1), process(20, 2));
+    for step in [30 * HOUR, -25 * HOUR] {
+        let mut story = Story::new();
+        story.then(&alice, "/e/before", MADE);
+        story.then(&alice, "/e/during", Action::Created);
+        story.time = story.time.plus_nanos(step);
+        story.assembler.set_clock(step);
+        // Neither is the file done, nor has either rested for a second.
+        assert_eq!(story.told(), Vec::<String>::new(), "{step}");
+        story.then(&alice, "/e/during", CLOSED);
+        story.then(&bob, "/e/after", MADE);
+        story.wait(QUIET);
+        assert_eq!(
+            story.told(),
+            [
+                "10 created /e/before",
+                "10 created /e/during",
+                "20 created /e/after"
+            ],
+            "{step}"
+        );
+    }
+}
+
+#[test]
 fn what_rests_longer_holds_nothing_else_up() {
     let (alice, bob) = (process(10, 1), process(20, 2));
     let mut story = Story::new();

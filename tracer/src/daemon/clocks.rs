@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use change::Timestamp;
 use rustix::time::{ClockId, Timespec, clock_gettime};
 
 /// Smaller steps are what NTP does every day, and what reading one clock after the other takes.
@@ -24,6 +25,18 @@ impl Clocks {
             boottime: nanos(clock_gettime(ClockId::Boottime)),
             monotonic: nanos(clock_gettime(ClockId::Monotonic)),
         }
+    }
+
+    /// The time of day of a moment in nanoseconds since the boot, by the clock as it was set then.
+    pub(super) fn wall(&self, boot_ns: u64) -> Timestamp {
+        let boot_ns = i64::try_from(boot_ns).unwrap_or(i64::MAX);
+        Timestamp::from_nanos(self.realtime - self.boottime).plus_nanos(boot_ns)
+    }
+
+    /// The time of day now, by the clock as it was set then: it never jumps.
+    pub(super) fn now(&self) -> Timestamp {
+        let since_boot = nanos(clock_gettime(ClockId::Boottime));
+        Timestamp::from_nanos(self.realtime - self.boottime).plus_nanos(since_boot)
     }
 
     /// How long the host has slept since, if it has.

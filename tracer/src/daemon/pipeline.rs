@@ -58,6 +58,7 @@ pub(super) struct Pipeline {
     /// what seems to rest by the clock may go on in what still waits.
     pub(super) horizon: Timestamp,
     pub(super) heartbeat: Timestamp,
+    /// The clocks when they were looked at last. All that waits goes by them, and moves with them.
     pub(super) clocks: Clocks,
     /// When the last transaction began.
     pub(super) committed: Timestamp,
@@ -93,8 +94,14 @@ impl Pipeline {
             });
             match input {
                 Ok(Input::Stop) | Err(RecvTimeoutError::Disconnected) => break,
-                Ok(input) => self.take(input)?,
-                Err(RecvTimeoutError::Timeout) => self.horizon = now(),
+                Ok(input) => {
+                    self.look_at_clocks()?;
+                    self.take(input)?;
+                }
+                Err(RecvTimeoutError::Timeout) => {
+                    self.look_at_clocks()?;
+                    self.horizon = self.clocks.now();
+                }
             }
             self.look_around()?;
         }
@@ -109,7 +116,7 @@ impl Pipeline {
 
     /// Nothing waits any more.
     fn caught_up(&mut self) {
-        self.horizon = now();
+        self.horizon = self.clocks.now();
         if std::mem::take(&mut self.comparing.again_after_burst) {
             tracing::info!(
                 "so much happened at once that contents were not read; reading them now"
@@ -169,13 +176,12 @@ impl Pipeline {
     }
 
     fn take_records(&mut self, records: &Records) -> anyhow::Result<()> {
-        let boot = boot_time();
         let mut start = 0;
         for end in &records.ends {
             let record = records.bytes.get(start..*end).unwrap_or_default();
             start = *end;
             let places = TreePlaces(&self.trees);
-            match self.decoder.decode(record, boot, &places) {
+            match self.decoder.decode(record, &places) {
                 Ok(Some(observation)) => self.observe(observation),
                 Ok(None) => {}
                 Err(decode::Error::UnknownRoot(id)) => {
@@ -192,7 +198,7 @@ impl Pipeline {
         for signal in signals {
             match signal {
                 Signal::Observation(observation) => self.observe(observation),
-                Signal::Overflow(_) => self.note_loss("fanotify's queue ran over"),
+                Signal::Overflow => self.note_loss("fanotify's queue ran over"),
             }
         }
         self.capture_touched()?;
@@ -200,8 +206,9 @@ impl Pipeline {
     }
 
     fn observe(&mut self, observation: Observation) {
-        self.enrich.observe(&observation);
-        let Observation { time, who, event } = observation;
+        let time = self.clocks.wall(observation.boot_ns);
+        self.enrich.observe(&observation, time);
+        let Observation { who, event, .. } = observation;
         self.horizon = self.horizon.max(time);
         match event {
             Event::File(event) if self.inventory.source_of(&event.path).is_some() => {
@@ -233,7 +240,7 @@ impl Pipeline {
     /// Reads the content of what was just changed, before it changes again.
     fn capture_touched(&mut self) -> anyhow::Result<()> {
         // Content is shed before changes are.
-        let is_behind = now().as_nanos() - self.horizon.as_nanos() > BEHIND_NS;
+        let is_behind = self.clocks.now().as_nanos() - self.horizon.as_nanos() > BEHIND_NS;
         let mut touched = self.assembler.take_touched();
         touched.retain(|path| self.trees.contains(path));
         self.comparing.again_after_burst |= is_behind && !touched.is_empty();
@@ -284,13 +291,6 @@ impl Pipeline {
         self.watch_new_directories();
         Ok(())
     }
-}
-
-/// When `CLOCK_BOOTTIME` was zero.
-fn boot_time() -> Timestamp {
-    let boot = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
-    let since = Timestamp::from_parts(boot.tv_sec, u32::try_from(boot.tv_nsec).unwrap_or(0));
-    now().plus_nanos(-since.as_nanos())
 }
 
 struct TreePlaces<'a>(&'a Trees);

@@ -227,7 +227,6 @@ impl Pipeline {
 
     pub(super) fn look_around(&mut self) -> anyhow::Result<()> {
         let now = now();
-        self.look_at_clocks(now)?;
         self.look_at_modules();
         self.finish_due()?;
         if now.as_nanos() - self.losses.asked.as_nanos() >= LOSS_CHECK_NS {
@@ -250,27 +249,37 @@ impl Pipeline {
         Ok(())
     }
 
-    fn look_at_clocks(&mut self, now: Timestamp) -> anyhow::Result<()> {
+    /// Notices that the host slept or that its clock was set: before what has just come is looked at.
+    pub(super) fn look_at_clocks(&mut self) -> anyhow::Result<()> {
         let clocks = Clocks::read();
         let before = std::mem::replace(&mut self.clocks, clocks);
         if let Some(slept) = clocks.slept_since(&before) {
             let detail = format!("the host slept for {} seconds", slept.as_secs());
-            self.note_gap(GapReason::Suspended, now.plus_nanos(-nanos(slept)), &detail);
+            self.note_gap(
+                GapReason::Suspended,
+                clocks.now().plus_nanos(-nanos(slept)),
+                &detail,
+            );
         }
         if let Some(step) = clocks.set_since(&before) {
             tracing::warn!(
-                "the clock was set by {} seconds: what is in the making is finished now",
+                "the clock was set by {} seconds: what is in the making is told by the new time",
                 step / 1_000_000_000
             );
-            // What waits by the clock would wait for as long as it was set back.
-            let all = self.assembler.take_all();
-            self.conclude_all(all)?;
-            self.horizon = now;
-            self.losses.asked = now;
-            self.synced = now;
-            self.comparing.next = self.comparing.next.plus_nanos(step);
-            self.tidy_at = self.tidy_at.map(|_| now);
-            self.commit(Some(now))?;
+            self.assembler.set_clock(step);
+            for time in [
+                &mut self.horizon,
+                &mut self.losses.asked,
+                &mut self.committed,
+                &mut self.synced,
+                &mut self.comparing.next,
+            ]
+            .into_iter()
+            .chain(&mut self.tidy_at)
+            {
+                *time = time.plus_nanos(step);
+            }
+            self.commit(Some(clocks.now()))?;
         }
         Ok(())
     }

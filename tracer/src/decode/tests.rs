@@ -45,7 +45,7 @@ fn done_record(attempt: u64, result: i32) -> Vec<u8> {
 }
 
 fn decode(decoder: &mut Decoder, record: &[u8]) -> Option<Observation> {
-    decoder.decode(record, Timestamp::default(), &Etc).unwrap()
+    decoder.decode(record, &Etc).unwrap()
 }
 
 #[test]
@@ -126,7 +126,7 @@ fn a_rename_tells_what_it_left_under_the_old_name() {
 fn a_kind_that_does_not_exist_is_an_error() {
     let mut header = Header::new_zeroed();
     header.kind = RecordKind(99);
-    let error = Decoder::default().decode(header.as_bytes(), Timestamp::default(), &Etc);
+    let error = Decoder::default().decode(header.as_bytes(), &Etc);
     assert_eq!(error, Err(Error::UnknownKind(99)));
 }
 
@@ -138,6 +138,6 @@ proptest! {
             place.copy_from_slice(&kind.to_ne_bytes());
         }
         let mut decoder = Decoder::default();
-        drop(decoder.decode(&bytes, Timestamp::default(), &Etc));
+        drop(decoder.decode(&bytes, &Etc));
     }
 }

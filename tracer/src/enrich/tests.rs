@@ -57,11 +57,12 @@ impl Host {
     }
 
     fn see(&mut self, task: &Task, event: Event, millis: i64) {
-        self.enrich.observe(&Observation {
-            time: at(millis),
+        let observation = Observation {
+            boot_ns: 0,
             who: Who::Task(task.clone()),
             event,
-        });
+        };
+        self.enrich.observe(&observation, at(millis));
     }
 
     fn fork(&mut self, parent: &Task, child: &mut Task, millis: i64) {

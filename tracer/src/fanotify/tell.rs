@@ -20,16 +20,16 @@ const LAG: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 pub(super) struct Batch {
     /// The moment of reading. Events carry no time, and the queue is read at once.
-    pub(super) time: Timestamp,
+    boot_ns: u64,
     pub(super) signals: Vec<Signal>,
 }
 
 impl Batch {
     pub(super) fn now() -> Self {
-        let now = clock_gettime(ClockId::Realtime);
-        let nanos = u32::try_from(now.tv_nsec).unwrap_or(0);
+        let now = clock_gettime(ClockId::Boottime);
+        let now = Timestamp::from_parts(now.tv_sec, u32::try_from(now.tv_nsec).unwrap_or(0));
         Self {
-            time: Timestamp::from_parts(now.tv_sec, nanos),
+            boot_ns: u64::try_from(now.as_nanos()).unwrap_or(0),
             signals: Vec::new(),
         }
     }
@@ -205,7 +205,7 @@ impl Teller {
             return;
         }
         batch.signals.push(Signal::Observation(Observation {
-            time: batch.time,
+            boot_ns: batch.boot_ns,
             who: Who::Pid(pid),
             event: Event::File(FileEvent {
                 action,

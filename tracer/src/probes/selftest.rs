@@ -11,7 +11,7 @@ use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use change::{Text, Timestamp};
+use change::Text;
 use rustix::fs::{CWD, FileType, Mode, XattrFlags};
 
 use super::{Error, Extent, Probes, Records, RootInode};
@@ -183,9 +183,7 @@ struct Heard {
 
 impl Heard {
     fn take(&mut self, record: &[u8]) {
-        let observation = self
-            .decoder
-            .decode(record, Timestamp::default(), &TestFolder);
+        let observation = self.decoder.decode(record, &TestFolder);
         if let Ok(Some(Observation { event, .. })) = observation {
             let probe = self.probe_of(event);
             self.probes.extend(probe);
