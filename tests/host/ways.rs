@@ -1,7 +1,7 @@
 //! Every way to change a file, as `docs/coverage.md` lists them: by fanotify.
 
 use tests::Options;
-use tests::ways::prove;
+use tests::ways::{Witness, prove};
 
 fn ways(heading: &str) {
     let options = Options {
@@ -9,7 +9,7 @@ fn ways(heading: &str) {
         settings: "mode = \"fanotify\"".to_owned(),
         ..Options::default()
     };
-    prove(heading, "host", &options);
+    prove(heading, "host", || Witness::start(&options));
 }
 
 #[test]

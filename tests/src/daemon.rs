@@ -217,6 +217,16 @@ impl Daemon {
         fs::read_to_string(&self.log).unwrap_or_default()
     }
 
+    /// How often it has compared the trees, as far as its log tells.
+    pub fn comparisons(&self) -> usize {
+        self.read_log().matches(" compared ").count()
+    }
+
+    /// Whether everything of it lies on a disk of Btrfs.
+    pub fn is_on_btrfs(&self) -> bool {
+        self.is_mount
+    }
+
     /// The tracer with this daemon's configuration.
     pub fn command(&self, arguments: &[&str]) -> Command {
         let tracer = env::var_os("TRACER").expect("xtask says where the tracer is");

@@ -18,7 +18,7 @@ mod uring;
 
 use std::path::Path;
 
-pub use self::proof::{prove, tell};
+pub use self::proof::{Witness, prove, tell};
 
 /// The tables with the headings of `docs/coverage.md`.
 pub const GROUPS: [(&str, &[Way]); 11] = [

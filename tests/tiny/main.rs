@@ -20,7 +20,9 @@ mod volume;
 mod ways;
 
 use std::env;
-use std::sync::OnceLock;
+use std::fs::{self, File};
+use std::path::PathBuf;
+use std::sync::{Mutex, OnceLock};
 
 use tests::{Daemon, Options};
 
@@ -28,13 +30,30 @@ use tests::{Daemon, Options};
 fn daemon() -> &'static Daemon {
     static DAEMON: OnceLock<Daemon> = OnceLock::new();
     DAEMON.get_or_init(|| {
-        Daemon::start(&Options {
+        let mut watch = vec!["/etc".to_owned()];
+        watch.extend(roots::make().map(|tree| tree.display().to_string()));
+        let mut daemon = Daemon::prepare(&Options {
             name: "shared",
-            also_watch: vec!["/etc".to_owned()],
+            also_watch: watch,
             settings: "mode = \"trampolines\"".to_owned(),
             ..Options::default()
-        })
+        });
+        let path = daemon.tree().join("opened-before");
+        fs::write(&path, "before\n").unwrap();
+        let file = File::options().append(true).open(&path).unwrap();
+        *OPENED_BEFORE.lock().unwrap() = Some((path, file));
+        daemon.start_again();
+        daemon
     })
+}
+
+/// A file of the daemon's tree that was opened before the daemon started.
+static OPENED_BEFORE: Mutex<Option<(PathBuf, File)>> = Mutex::new(None);
+
+fn opened_before() -> (PathBuf, File) {
+    daemon();
+    let opened = OPENED_BEFORE.lock().unwrap().take();
+    opened.expect("one test writes to it")
 }
 
 /// Whether the running kernel is of one of these lines. What hardly depends on the kernel and takes long

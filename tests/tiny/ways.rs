@@ -1,50 +1,44 @@
 //! Every way to change a file, as `docs/coverage.md` lists them: by the probes.
 
-use std::fs::{self, File};
 use std::io::Write as _;
 
-use tests::ways::{prove, tell};
-use tests::{Daemon, Options};
+use tests::Options;
+use tests::ways::{Witness, prove, tell};
 
-use crate::kernel;
+use crate::{daemon, kernel, opened_before};
 
-fn ways(heading: &str, name: &'static str) {
-    let options = Options {
-        name,
-        settings: "mode = \"trampolines\"".to_owned(),
-        ..Options::default()
-    };
-    prove(heading, &kernel(), &options);
+fn ways(heading: &str) {
+    prove(heading, &kernel(), || Witness::Shared(daemon()));
 }
 
 #[test]
 fn content() {
-    ways("Content", "ways-content");
+    ways("Content");
 }
 
 #[test]
 fn names() {
-    ways("Names", "ways-names");
+    ways("Names");
 }
 
 #[test]
 fn attributes() {
-    ways("Attributes", "ways-attributes");
+    ways("Attributes");
 }
 
 #[test]
 fn io_uring() {
-    ways("io_uring", "ways-io-uring");
+    ways("io_uring");
 }
 
 #[test]
 fn other_paths() {
-    ways("Other paths to the file", "ways-paths");
+    ways("Other paths to the file");
 }
 
 #[test]
 fn mounts() {
-    ways("Mounts and devices", "ways-mounts");
+    ways("Mounts and devices");
 }
 
 #[test]
@@ -55,48 +49,35 @@ fn on_btrfs() {
         btrfs: true,
         ..Options::default()
     };
-    prove("On Btrfs", &kernel(), &options);
+    prove("On Btrfs", &kernel(), || Witness::start(&options));
 }
 
 #[test]
 fn memory_of_another_process() {
-    ways(
-        "Memory of another process",
-        "ways-memory-of-another-process",
-    );
+    ways("Memory of another process");
 }
 
 #[test]
 fn odd_places() {
-    ways("Odd places", "ways-odd-places");
+    ways("Odd places");
 }
 
 #[test]
 fn written_by_the_kernel() {
-    ways("Written by the kernel", "ways-written-by-the-kernel");
+    ways("Written by the kernel");
 }
 
 #[test]
 fn processes() {
-    ways("Processes", "ways-processes");
+    ways("Processes");
 }
 
 #[test]
 fn a_descriptor_opened_before_the_daemon_started() {
-    let mut daemon = Daemon::start(&Options {
-        name: "ways-opened-before",
-        settings: "mode = \"trampolines\"".to_owned(),
-        ..Options::default()
-    });
-    let path = daemon.tree().join("file");
-    fs::write(&path, "before\n").unwrap();
-    assert_eq!(daemon.one(&path)["op"], "create");
-    assert_eq!(daemon.terminate(), Some(0));
-    let mut file = File::options().append(true).open(&path).unwrap();
-    daemon.start_again();
+    let (path, mut file) = opened_before();
     file.write_all(b"after\n").unwrap();
     drop(file);
-    let change = daemon.who(&path).remove(0);
+    let change = daemon().one(&path);
     assert_eq!(change["op"], "modify", "{change:#}");
     assert_eq!(change["certainty"], "exact", "{change:#}");
     let process = &change["actor"]["process"];

@@ -11,7 +11,8 @@ use std::{env, thread};
 use serde_json::Value;
 
 use super::{Act, Acting, Outcome, Way};
-use crate::{Daemon, Options};
+use crate::wait::PATIENCE;
+use crate::{Daemon, Options, wait_long_for};
 
 /// Says to a child of a test which way it is to go, and where.
 const WAY: &str = "TRACER_TESTS_WAY";
@@ -27,12 +28,64 @@ const REST: Duration = Duration::from_millis(1500);
 const ACTED: &str = "@@acted ";
 const MISSING: &str = "@@missing ";
 
-/// Lets a child of this process go each way in turn, before the eyes of a daemon of its own, and
-/// prints what was proven for the column of the table.
+/// The daemon before whose eyes ways are gone.
+#[derive(Debug)]
+pub enum Witness {
+    /// It was started for them, and is started again for what comparing is to find.
+    Own(Daemon),
+    /// Other tests share it, where something can be mounted, which makes it compare.
+    Shared(&'static Daemon),
+}
+
+impl Witness {
+    /// Starts a daemon for the ways of one heading.
+    pub fn start(options: &Options) -> Self {
+        Self::Own(Daemon::start(options))
+    }
+
+    fn daemon(&self) -> &Daemon {
+        match self {
+            Self::Own(daemon) => daemon,
+            Self::Shared(daemon) => daemon,
+        }
+    }
+
+    /// Makes it compare the trees with the facts.
+    fn compare(&mut self) {
+        match self {
+            Self::Own(daemon) => {
+                assert_eq!(daemon.terminate(), Some(0), "the daemon ends");
+                daemon.start_again();
+            }
+            Self::Shared(daemon) => compare_by_mount(daemon),
+        }
+    }
+}
+
+/// Mounts something in the watched tree, and unmounts it.
+fn compare_by_mount(daemon: &Daemon) {
+    let place = daemon.tree().join("mounted-to-compare");
+    fs::create_dir_all(&place).unwrap();
+    let (mut mount, mut umount) = (Command::new("mount"), Command::new("umount"));
+    mount.args(["-t", "tmpfs", "none"]).arg(&place);
+    umount.arg(&place);
+    for mut command in [mount, umount] {
+        let known = daemon.comparisons();
+        let ended = crate::run(&mut command);
+        assert_eq!(ended.code, Some(0), "{ended:?}");
+        wait_long_for("the daemon has compared the trees", PATIENCE, || {
+            let is_done = daemon.comparisons() > known;
+            is_done.then_some(()).ok_or_else(|| daemon.read_log())
+        });
+    }
+}
+
+/// Lets a child of this process go each way in turn, before the eyes of a daemon, and prints what was
+/// proven for the column of the table.
 ///
 /// The child is this executable once more, running the same test: what a test does before calling
 /// this must therefore be nothing.
-pub fn prove(heading: &str, column: &str, options: &Options) {
+pub fn prove(heading: &str, column: &str, witness: impl FnOnce() -> Witness) {
     let ways = super::group(heading);
     if let Some(name) = env::var_os(WAY) {
         let way = ways.iter().find(|way| *way.name == *name);
@@ -41,24 +94,23 @@ pub fn prove(heading: &str, column: &str, options: &Options) {
     let mut proof = Proof {
         heading,
         column,
-        daemon: Daemon::start(options),
+        witness: witness(),
         wrong: Vec::new(),
     };
     for way in ways {
         proof.prepare(way);
     }
     proof.settle();
-    if options.btrfs {
+    if proof.witness.daemon().is_on_btrfs() {
         // What is not seen there on some kernels must be known before.
-        assert_eq!(proof.daemon.terminate(), Some(0), "the daemon ends");
-        proof.daemon.start_again();
+        proof.witness.compare();
     }
     let late: Vec<Tried<'_>> = ways.iter().filter_map(|way| proof.try_way(way)).collect();
     if !late.is_empty() {
         proof.compare(late);
     }
-    let Proof { daemon, wrong, .. } = proof;
-    drop(daemon);
+    let Proof { witness, wrong, .. } = proof;
+    drop(witness);
     assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
 }
 
@@ -96,7 +148,7 @@ fn go(way: &Way) -> ! {
 struct Proof<'a> {
     heading: &'a str,
     column: &'a str,
-    daemon: Daemon,
+    witness: Witness,
     /// What is not as it must be.
     wrong: Vec<String>,
 }
@@ -118,7 +170,7 @@ impl Proof<'_> {
     /// A folder for one way.
     fn folder(&self, way: &Way) -> PathBuf {
         let name = way.name.replace(['/', ' ', ','], "-");
-        self.daemon.tree().join(name)
+        self.witness.daemon().tree().join(name)
     }
 
     fn prepare(&self, way: &Way) {
@@ -215,10 +267,9 @@ impl Proof<'_> {
         None
     }
 
-    /// Starts the daemon again, which compares the trees with the facts, and looks for what it finds.
+    /// Makes the daemon compare the trees with the facts, and looks for what it finds.
     fn compare(&mut self, tried: Vec<Tried<'_>>) {
-        assert_eq!(self.daemon.terminate(), Some(0), "the daemon ends");
-        self.daemon.start_again();
+        self.witness.compare();
         for tried in tried {
             let (outcome, why) = tried.way.expected(self.column);
             let wanted = match outcome {
@@ -269,12 +320,12 @@ impl Proof<'_> {
     }
 
     fn last(&self) -> u64 {
-        self.daemon.status()["last_seq"].as_u64().unwrap()
+        self.witness.daemon().status()["last_seq"].as_u64().unwrap()
     }
 
     /// What was told since, wherever it was, oldest first.
     fn changes_since(&self, known: u64) -> Vec<Value> {
-        let mut changes = self.daemon.newest(1000);
+        let mut changes = self.witness.daemon().newest(1000);
         changes.retain(|change| change["seq"].as_u64().is_some_and(|seq| seq > known));
         changes.reverse();
         changes
