@@ -1,5 +1,6 @@
 //! The stories, acted out by real programs in the debian guest.
 
+mod runs;
 mod stage;
 mod terminal;
 
@@ -7,7 +8,7 @@ use std::fs;
 use std::process::Command;
 
 use serde_json::Value;
-use stage::{daemon, dpkg_deb, place, ssh, succeed};
+use stage::{apt_get, daemon, dpkg_deb, place, ssh, succeed};
 use terminal::Terminal;
 use tests::{PATIENCE, wait_for, wait_long_for};
 
@@ -143,14 +144,7 @@ fn becoming_another_user_does_not_hide_who_logged_in() {
 fn a_package_brings_its_configuration_and_changes_it() {
     daemon();
     let path = "/etc/greeter.conf";
-    let install = |version: &str| {
-        let package = dpkg_deb(version);
-        let mut apt = Command::new("apt-get");
-        apt.args(["install", "-y", "--no-install-recommends"])
-            .args(["-o", "Dpkg::Options::=--force-confnew"])
-            .env("DEBIAN_FRONTEND", "noninteractive");
-        succeed(apt.arg(package));
-    };
+    let install = |version: &str| apt_get(&dpkg_deb("greeter", version, &[path]));
     install("1.0");
     let change = newest(path, 1);
     is_exact(&change, "create");
@@ -214,6 +208,10 @@ fn a_playbook_moves_a_new_file_in_and_the_next_one_over_it() {
     assert!(from.contains("/.ansible/tmp/"), "{first:#}");
     let found = daemon().ask(&["log", "--by", "automation", "--path", &path]);
     assert_eq!(found.len(), 2, "{found:#?}");
+    let run = runs::of(&change);
+    assert_eq!(run["kind"], "config-management", "{run:#}");
+    assert_eq!(run["tool"], "ansible-playbook", "{run:#}");
+    assert_eq!(first["run"], run["id"], "{first:#}");
 }
 
 #[test]

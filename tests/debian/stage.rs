@@ -90,22 +90,33 @@ pub(crate) fn alices_shell() -> String {
     format!("ip netns exec client ssh -t alice@{SERVER}")
 }
 
-/// Builds a version of a package that has nothing but a configuration file.
-pub(crate) fn dpkg_deb(version: &str) -> PathBuf {
-    let folder = Path::new("/var/lib/greeter").join(version);
+/// Builds a version of a package that has nothing but configuration files.
+pub(crate) fn dpkg_deb(name: &str, version: &str, files: &[&str]) -> PathBuf {
+    let folder = Path::new("/var/lib/packages").join(name).join(version);
     fs::create_dir_all(folder.join("DEBIAN")).unwrap();
-    fs::create_dir_all(folder.join("etc")).unwrap();
     let control = format!(
-        "Package: greeter\nVersion: {version}\nArchitecture: all\n\
+        "Package: {name}\nVersion: {version}\nArchitecture: all\n\
          Maintainer: Nobody <nobody@localhost>\nDescription: greets\n"
     );
     fs::write(folder.join("DEBIAN/control"), control).unwrap();
-    fs::write(folder.join("DEBIAN/conffiles"), "/etc/greeter.conf\n").unwrap();
-    let settings = format!("greeting = hello, this is {version}\n");
-    fs::write(folder.join("etc/greeter.conf"), settings).unwrap();
+    fs::write(folder.join("DEBIAN/conffiles"), files.join("\n") + "\n").unwrap();
+    for file in files {
+        let path = folder.join(file.trim_start_matches('/'));
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, format!("greeting = hello, this is {version}\n")).unwrap();
+    }
     let package = folder.with_extension("deb");
     let mut dpkg_deb = Command::new("dpkg-deb");
     dpkg_deb.args(["--root-owner-group", "-Znone", "--build"]);
     succeed(dpkg_deb.arg(&folder).arg(&package));
     package
+}
+
+/// Installs a package from a file, as an administrator does.
+pub(crate) fn apt_get(package: &Path) {
+    let mut apt = Command::new("apt-get");
+    apt.args(["install", "-y", "--no-install-recommends"])
+        .args(["-o", "Dpkg::Options::=--force-confnew"])
+        .env("DEBIAN_FRONTEND", "noninteractive");
+    succeed(apt.arg(package));
 }

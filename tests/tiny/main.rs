@@ -15,6 +15,7 @@ mod mounts;
 mod names;
 mod odd;
 mod roots;
+mod runs;
 mod secrets;
 mod volume;
 mod ways;

@@ -17,7 +17,8 @@ use crate::maps;
 use crate::path::{self, Place};
 use crate::read::{self, CurrentTask, Memory, Probed};
 
-/// Index of a session's id among a process's ids (`enum pid_type`, unchanged since 4.19).
+/// Indices among a process's ids (`enum pid_type`, unchanged since 4.19).
+const PIDTYPE_PGID: usize = 2;
 const PIDTYPE_SID: usize = 3;
 
 /// The watched place of a directory entry, unless the daemon itself is at work.
@@ -64,16 +65,22 @@ fn fill_header(header: &mut Header, kind: RecordKind) -> u64 {
 #[inline(always)]
 fn fill_terminal(header: &mut Header, signal: *const u8) {
     let signal = Probed::new(signal);
-    let ids = signal.at(|o| &o.signal_pids).address();
-    let session = Probed::new(Probed::load::<u64>(ids.wrapping_add(PIDTYPE_SID * 8)) as *const u8);
-    // The first of `numbers` is the id in the host's namespace.
-    header.posix_session = session.u32(|o| &o.pid_numbers);
+    header.posix_session = shared_id(signal, PIDTYPE_SID);
     read::clear(&mut header.tty);
     let tty = signal.object(|o| &o.signal_tty);
     if !tty.is_null() {
         let name = tty.at(|o| &o.tty_name).address();
         read::copy_kernel_string(header.tty.as_mut_ptr(), 16, name);
     }
+}
+
+/// One of the ids that the threads of a process share, in the host's namespace.
+#[inline(always)]
+fn shared_id(signal: Probed, index: usize) -> u32 {
+    let ids = signal.at(|o| &o.signal_pids).address();
+    let id = Probed::new(Probed::load::<u64>(ids.wrapping_add(index * 8)) as *const u8);
+    // The first of `numbers` is that of the host.
+    id.u32(|o| &o.pid_numbers)
 }
 
 /// Fills in an inode, zeros for none.

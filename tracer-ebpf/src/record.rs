@@ -227,6 +227,10 @@ pub struct ExecRecord {
     pub argv_len: u32,
     /// Bytes of arguments that the program got.
     pub argv_bytes: u32,
+    /// Process group id. A shell with job control gives each job a group of its own.
+    pub process_group: u32,
+    /// Keeps the size a multiple of 8.
+    pub reserved: u32,
 }
 
 /// Tells of a process that ended.

@@ -247,6 +247,7 @@ fn actor(number: u64) -> Actor {
         }),
         unit: Some(format!("session-{login}.scope")),
         container: None,
+        by: None,
     }
 }
 

@@ -10,10 +10,13 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use change::wire::{
-    BlameBody, ChangeWithDiff, DiffBody, FactBody, Page, RecapBody, SessionBody, VerifyBody,
-    WhoBody,
+    BlameBody, ChangeWithDiff, DiffBody, FactBody, Page, RecapBody, RunBody, SessionBody,
+    VerifyBody, WhoBody,
 };
-use change::{Change, ChangeQuery, ContentState, Gap, GapReason, Kind, Subject, Text, Timestamp};
+use change::{
+    Change, ChangeQuery, ContentState, Gap, GapReason, Kind, Run, RunQuery, Subject, Text,
+    Timestamp,
+};
 
 use self::moment::Moment;
 use crate::recap;
@@ -150,6 +153,38 @@ impl Answers {
         Ok(Page { items, next: None })
     }
 
+    /// The runs that a query asks for, newest first, and from where to go on.
+    pub fn runs(&self, query: &RunQuery) -> Result<Page<Run>, Error> {
+        let limit = query.limit.unwrap_or(PAGE).min(LONGEST_PAGE);
+        let query = RunQuery {
+            limit: Some(limit + 1),
+            ..query.clone()
+        };
+        let mut items = self.ask(|reader| reader.runs(&query))?;
+        let length = usize::try_from(limit).unwrap_or(usize::MAX);
+        let is_last = items.len() <= length;
+        items.truncate(length);
+        let next = items.last().filter(|_| !is_last);
+        Ok(Page {
+            next: next.map(|run| run.id.to_string()),
+            items,
+        })
+    }
+
+    /// One run, and what it did with those within it.
+    pub fn run(&self, id: u64) -> Result<Option<RunBody>, Error> {
+        self.ask(|reader| {
+            let Some(run) = reader.run(id)? else {
+                return Ok(None);
+            };
+            Ok(Some(RunBody {
+                run,
+                within: reader.runs_within(id)?,
+                summary: reader.run_summary(id)?,
+            }))
+        })
+    }
+
     /// What was done in the newest session with that id.
     pub fn recap(&self, id: u32) -> Result<Option<RecapBody>, Error> {
         self.ask(|reader| {
@@ -158,9 +193,11 @@ impl Answers {
             };
             let mut changes = reader.session_changes(&session)?;
             changes.reverse();
+            let mut runs = reader.session_runs(&session)?;
+            runs.reverse();
             Ok(Some(RecapBody {
                 session,
-                commands: recap::commands(&changes),
+                commands: recap::commands(&runs, &changes),
             }))
         })
     }

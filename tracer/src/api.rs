@@ -14,6 +14,7 @@ mod forget;
 mod gaps;
 mod listen;
 mod params;
+mod runs;
 mod seats;
 mod sessions;
 mod status;
@@ -144,6 +145,8 @@ fn router(shared: Shared) -> Router {
         .route("/v1/content-at", get(content::at))
         .route("/v1/sessions", get(sessions::list))
         .route("/v1/sessions/{id}", get(sessions::recap))
+        .route("/v1/runs", get(runs::list))
+        .route("/v1/runs/{id}", get(runs::show))
         .route("/v1/facts", get(facts::list))
         .route("/v1/gaps", get(gaps::list))
         .route("/v1/status", get(status::show))

@@ -9,11 +9,13 @@ mod diff;
 mod doctor;
 mod error;
 mod facts;
+mod folding;
 mod forget;
 mod gaps;
 mod log;
 mod reference;
 mod run;
+mod runs;
 mod session;
 mod sessions;
 mod show;
@@ -93,6 +95,7 @@ enum Command {
     Cat(cat::CatArgs),
     Sessions(sessions::SessionsArgs),
     Session(session::SessionArgs),
+    Runs(runs::RunsArgs),
     Facts(facts::FactsArgs),
     Gaps(gaps::GapsArgs),
     Verify(verify::VerifyArgs),
@@ -152,6 +155,7 @@ pub fn run(cli: Cli) -> Exit {
         Command::Cat(args) => args.run(&context),
         Command::Sessions(args) => args.run(&context),
         Command::Session(args) => args.run(&context),
+        Command::Runs(args) => args.run(&context),
         Command::Facts(args) => args.run(&context),
         Command::Gaps(args) => args.run(&context),
         Command::Verify(args) => args.run(&context),

@@ -10,7 +10,7 @@ mod subvolumes;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use change::{Actor, Change, ContentState, FileState, FileType, Gap, Note, Op, Text, Timestamp};
+use change::{Change, ContentState, FileState, FileType, Gap, Note, Op, Text, Timestamp};
 
 pub use self::inventoried::Cause;
 pub(crate) use self::ledger::from_stored;
@@ -18,6 +18,7 @@ use self::ledger::{Draft, Known, Ledger};
 use self::renamed::Moved;
 use crate::assemble::{Assembled, Came, Touched};
 use crate::capture::{Capture, Captured, Found, Identity, inode_of};
+use crate::enrich::By;
 use crate::inventory::{Facts, Source};
 use crate::observed::Inode;
 use crate::reconcile::{Difference, DifferenceKind};
@@ -102,7 +103,7 @@ impl Conclude {
         &self,
         path: Text,
         time: Timestamp,
-        actor: Option<Arc<Actor>>,
+        by: Option<By>,
     ) -> Result<Change, store::Error> {
         let state = self.ledger.known(&path)?.map(|known| known.state);
         Ok(self.ledger.change(Draft {
@@ -114,16 +115,12 @@ impl Conclude {
             after: state,
             operations: 1,
             notes: Vec::new(),
-            actor,
+            by,
         }))
     }
 
     /// Concludes one action.
-    pub fn conclude(
-        &mut self,
-        assembled: Assembled,
-        actor: Option<Arc<Actor>>,
-    ) -> Result<(), store::Error> {
+    pub fn conclude(&mut self, assembled: Assembled, by: Option<By>) -> Result<(), store::Error> {
         let Assembled {
             time,
             who: _,
@@ -151,7 +148,7 @@ impl Conclude {
             after: None,
             operations,
             notes: Vec::new(),
-            actor,
+            by,
         };
         if shared {
             draft.notes.push(Note::SharedDescription);
@@ -173,7 +170,7 @@ impl Conclude {
             came => {
                 let path = &draft.path;
                 let subvolumes = (touched == Touched::Names)
-                    .then(|| (path.clone(), draft.time, draft.actor.clone()));
+                    .then(|| (path.clone(), draft.time, draft.by.clone()));
                 let captured = captured.unwrap_or_else(|| self.capture.read(path, inode.as_ref()));
                 match captured {
                     // Nobody wrote it, and nothing differs: times were set, if anything.
@@ -187,8 +184,8 @@ impl Conclude {
                     Captured::Absent => self.vanished(draft, &came, inode),
                     Captured::Unreadable(error) => tracing::warn!("read `{path}`: {error}"),
                 }
-                if let Some((path, time, actor)) = subvolumes {
-                    self.subvolumes(&path, time, actor.as_ref())?;
+                if let Some((path, time, by)) = subvolumes {
+                    self.subvolumes(&path, time, by.as_ref())?;
                 }
             }
         }
@@ -314,7 +311,7 @@ impl Conclude {
             after,
             operations: 1,
             notes: Vec::new(),
-            actor: None,
+            by: None,
         };
         self.ledger.tell_late(draft, between);
         Ok(())
@@ -356,10 +353,10 @@ impl Conclude {
         name: &str,
         values: (String, String),
         time: Timestamp,
-        actor: Option<Arc<Actor>>,
+        by: Option<By>,
     ) {
         let (before, after) = values;
-        let draft = Draft::of_value(time, name.into(), Op::Set, actor);
+        let draft = Draft::of_value(time, name.into(), Op::Set, by);
         self.ledger.tell_sysctl(draft, before, after);
     }
 }

@@ -7,6 +7,7 @@ mod validate;
 
 use std::path::PathBuf;
 
+use change::Tools;
 pub use load::{Error, Loaded, Overrides, Sources};
 pub use reference::{effective, reference};
 use serde::{Deserialize, Serialize};
@@ -36,6 +37,8 @@ pub struct Config {
     pub secrets: Secrets,
     /// What package managers have of themselves.
     pub packages: Packages,
+    /// Which commands own the changes that they make, beside those that are typed.
+    pub runs: Runs,
 }
 
 /// Says how to see file changes.
@@ -77,6 +80,44 @@ impl Default for Packages {
     }
 }
 
+/// Says which commands are which. An entry is the name of an executable or a script, which may end in
+/// `*` for any rest, and behind a space the first argument that it must have.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Runs {
+    /// Package managers.
+    pub package_managers: Vec<String>,
+    /// Configuration management.
+    pub config_management: Vec<String>,
+}
+
+impl Runs {
+    /// The same, for telling authors and runs.
+    pub fn tools(&self) -> Tools {
+        let Self {
+            package_managers,
+            config_management,
+        } = self.clone();
+        Tools {
+            package_managers,
+            config_management,
+        }
+    }
+}
+
+impl Default for Runs {
+    fn default() -> Self {
+        let Tools {
+            package_managers,
+            config_management,
+        } = Tools::default();
+        Self {
+            package_managers,
+            config_management,
+        }
+    }
+}
+
 /// Says which content is a secret and never kept.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -112,6 +153,7 @@ impl Default for Config {
             content: ContentLimits::default(),
             secrets: Secrets::default(),
             packages: Packages::default(),
+            runs: Runs::default(),
         }
     }
 }

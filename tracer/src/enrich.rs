@@ -5,14 +5,16 @@ use std::path::Path;
 use std::sync::Arc;
 
 use change::wire::SessionBody;
-use change::{Actor, SessionKind, Timestamp};
+use change::{Actor, Run, SessionKind, Timestamp, Tools};
 
 use self::actors::{Actors, Told};
 use self::adopt::Lookout;
+use self::begin::Beginner;
 use self::clock::BootClock;
 use self::place::Place;
 use self::processes::{Entry, Key, Limits, Processes};
 use self::procfs::Procfs;
+use self::runs::Runs;
 use self::sessions::{Kin, Sessions, Sighting, begun_by};
 use self::standing::Standing;
 use self::tell::Doer;
@@ -22,6 +24,7 @@ use crate::observed::{Event, Observation, Task, Who};
 
 mod actors;
 mod adopt;
+mod begin;
 mod clock;
 mod mask;
 mod place;
@@ -29,6 +32,7 @@ mod processes;
 mod procfs;
 mod program;
 mod remote;
+mod runs;
 mod sessions;
 mod standing;
 mod tell;
@@ -48,6 +52,16 @@ pub struct Enrich {
     units: Units,
     users: Users,
     actors: Actors,
+    runs: Runs,
+}
+
+/// Who did something, and within which run.
+#[derive(Clone, Debug)]
+pub struct By {
+    /// Who it was.
+    pub actor: Arc<Actor>,
+    /// The run that owns what was done, if one does.
+    pub run: Option<u64>,
 }
 
 impl Enrich {
@@ -71,7 +85,19 @@ impl Enrich {
             units: Units::new(root),
             users: Users::new(root),
             actors: Actors::default(),
+            runs: Runs::new(Tools::default()),
         }
+    }
+
+    /// Takes these for package managers and configuration management.
+    pub fn set_tools(&mut self, tools: Tools) {
+        self.runs.tools = tools;
+    }
+
+    /// Goes on with the runs that the store knows: the number of the newest, and those without an end,
+    /// which [`Enrich::scan`] takes up where their processes live. To be called before that.
+    pub fn resume_runs(&mut self, newest: u64, left: Vec<Run>) {
+        self.runs.resume(newest, left);
     }
 
     /// Takes in all processes that run. To be called when the probes are attached, and again
@@ -83,10 +109,35 @@ impl Enrich {
                 continue;
             };
             let (id, standing) = (entry.id, Arc::clone(&entry.standing));
+            let start = self.clock.wall(id.start_ns);
             self.units.learn(standing.cgroup, id.pid);
-            self.note_session(key, &standing, self.clock.wall(id.start_ns));
+            self.note_session(key, &standing, start);
+            self.processes.inherit_run(key);
+            match self.runs.take_up(key, start) {
+                Some(run) => self.processes.set_run(key, run),
+                None => self.consider_known(key, start),
+            }
+        }
+        self.runs.lose_left();
+        for (run, leader) in self.runs.leaders() {
+            let leading = self.processes.get(leader);
+            if leading.is_none_or(|leading| leading.exited.is_some()) {
+                self.runs.end(run, leader, now, None);
+            }
         }
         self.end_sessions(now);
+    }
+
+    /// Decides whether a process that was there already leads a run.
+    fn consider_known(&mut self, key: Key, start: Timestamp) {
+        let found = self.proc.stat(key.pid);
+        let found = found.filter(|found| Key::from(found.process) == key);
+        self.consider_run(&Beginner {
+            key,
+            parent: found.map_or(0, |found| found.parent),
+            group: found.map_or(0, |found| found.process_group),
+            time: start,
+        });
     }
 
     /// Learns from an observation, and when by the clock it was. All observations are to be shown, in
@@ -147,6 +198,17 @@ impl Enrich {
         Some(actor)
     }
 
+    /// Tells who did something at a time, and within which run.
+    pub fn by(&mut self, who: &Who, time: Timestamp) -> Option<By> {
+        let actor = self.actor(who, time)?;
+        let entry = match who {
+            Who::Task(task) => self.processes.get(Key::from(task.process)),
+            Who::Pid(pid) => self.processes.started_by(*pid, u64::MAX),
+        };
+        let run = entry.and_then(|entry| entry.run);
+        Some(By { actor, run })
+    }
+
     /// Whether two processes are known to run the same executable, with whatever arguments: as the
     /// children of a loop in a shell do.
     pub fn is_same_program(&self, one: &Who, other: &Who) -> bool {
@@ -166,6 +228,12 @@ impl Enrich {
         self.sessions.take_updates()
     }
 
+    /// The runs that are new or have changed since the last call, by their numbers; how many changes
+    /// they own is the store's to count.
+    pub fn take_run_updates(&mut self) -> Vec<Run> {
+        self.runs.take_updates()
+    }
+
     /// How many processes are known, for the daemon's metrics.
     pub fn process_count(&self) -> usize {
         self.processes.count()
@@ -174,9 +242,13 @@ impl Enrich {
     fn observe_task(&mut self, task: &Task, event: &Event, time: Timestamp) {
         let key = Key::from(task.process);
         match event {
-            Event::Exit { status: _ } => {
+            Event::Exit { status } => {
                 self.processes.update(key, task);
                 self.processes.exit(key, time);
+                if let Some(run) = self.processes.get(key).and_then(|entry| entry.run) {
+                    self.runs.end(run, key, time, Some(*status));
+                }
+                self.runs.forget_caller(key);
                 return;
             }
             Event::Fork { child } => {
@@ -192,6 +264,12 @@ impl Enrich {
                 } else {
                     self.actors.forget(key);
                 }
+                self.consider_run(&Beginner {
+                    key,
+                    parent: task.parent,
+                    group: program.process_group,
+                    time,
+                });
             }
             Event::File(_) | Event::Sysctl { .. } | Event::Module { .. } => {
                 self.take_in(task, time, false);

@@ -1,5 +1,6 @@
 //! The tracer of one host: modules in the order in which a change passes them.
 
+mod command;
 pub mod observed;
 mod secret;
 

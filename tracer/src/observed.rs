@@ -127,6 +127,8 @@ pub struct Program {
     pub argv_truncated: bool,
     /// The working directory at that moment.
     pub cwd: Option<Text>,
+    /// The process group, which a shell gives each job of its own; 0 where it is not known.
+    pub process_group: u32,
 }
 
 /// Describes what happened to a file.

@@ -3,79 +3,111 @@
 use std::collections::HashMap;
 
 use change::wire::RecapCommand;
-use change::{Actor, Change};
+use change::{Actor, Change, Run};
 
-const SHELLS: [&str; 9] = [
-    "ash", "bash", "csh", "dash", "fish", "ksh", "sh", "tcsh", "zsh",
-];
-/// Programs that lead to a shell and are no command of interest by themselves.
-const DOORS: [&str; 15] = [
-    "agetty",
-    "cron",
-    "crond",
-    "doas",
-    "init",
-    "login",
-    "machinectl",
-    "run0",
-    "screen",
-    "sshd",
-    "sshd-session",
-    "su",
-    "sudo",
-    "systemd",
-    "tmux",
-];
+use crate::command::Command;
 
-/// Groups changes, oldest first, by the command that made them: the one directly below the shell
-/// that somebody typed in. A shell opened from that shell, as by `sudo -i`, is one to type in too.
-pub fn commands(changes: &[Change]) -> Vec<RecapCommand> {
-    let mut commands: Vec<RecapCommand> = Vec::new();
-    let mut known = HashMap::new();
+/// The commands of a session, oldest first: its runs with the changes that they own, and what other
+/// changes are grouped by. Both are passed oldest first.
+pub fn commands(runs: &[Run], changes: &[Change]) -> Vec<RecapCommand> {
+    let mut commands: Vec<RecapCommand> = runs.iter().map(|run| of_run(run, runs)).collect();
+    let mut places: HashMap<Key<'_>, usize> = (runs.iter().enumerate())
+        .map(|(place, run)| (Key::Run(run.id), place))
+        .collect();
     for change in changes {
         let Some(actor) = &change.actor else {
             continue;
         };
-        let command = typed(actor);
-        let index = *known.entry(command).or_insert_with(|| {
-            commands.push(RecapCommand {
-                time: change.time,
-                argv: command.argv.to_vec(),
-                changes: Vec::new(),
-                subjects: Vec::new(),
-            });
-            commands.len() - 1
+        let run = change.run.map(Key::Run);
+        let known = run.and_then(|run| places.get(&run).copied());
+        let place = known.unwrap_or_else(|| {
+            let link = typed(actor);
+            *places.entry(Key::Typed(link)).or_insert_with(|| {
+                commands.push(of_change(change, link));
+                commands.len() - 1
+            })
         });
-        commands[index].changes.push(change.seq);
-        commands[index].subjects.push(change.subject.clone());
+        commands[place].changes.push(change.seq);
+        commands[place].subjects.push(change.subject.clone());
     }
+    commands.sort_by_key(|command| command.time);
     commands
+}
+
+/// What a change is grouped by: the run that owns it, or the command that was typed.
+#[derive(PartialEq, Eq, Hash)]
+enum Key<'a> {
+    Run(u64),
+    Typed(Link<'a>),
+}
+
+fn of_run(run: &Run, runs: &[Run]) -> RecapCommand {
+    let above = |run: &Run| {
+        let parent = run.parent?;
+        let place = runs.binary_search_by_key(&parent, |run| run.id).ok()?;
+        runs.get(place)
+    };
+    let depth = std::iter::successors(above(run), |run| above(run)).count();
+    let process = &run.actor.process;
+    RecapCommand {
+        time: run.start,
+        run: Some(run.id),
+        end: run.end,
+        exit_code: run.exit_code,
+        signal: run.signal,
+        more: run.more,
+        cwd: process.cwd.clone(),
+        depth: u32::try_from(depth).unwrap_or(u32::MAX),
+        argv: process.argv.clone(),
+        changes: Vec::new(),
+        subjects: Vec::new(),
+    }
+}
+
+fn of_change(change: &Change, link: Link<'_>) -> RecapCommand {
+    RecapCommand {
+        time: change.time,
+        run: None,
+        end: None,
+        exit_code: None,
+        signal: None,
+        more: 0,
+        cwd: None,
+        depth: 0,
+        argv: link.command.argv.to_vec(),
+        changes: Vec::new(),
+        subjects: Vec::new(),
+    }
 }
 
 /// A process of the chain.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
-struct Command<'a> {
+struct Link<'a> {
     pid: u32,
-    exe: Option<&'a str>,
-    argv: &'a [String],
+    command: Command<'a>,
 }
 
 /// The process that a person started, seen from the session's first process downwards: the first
 /// one that is neither a shell to type in nor a door to one. What a shell did by itself is its own.
-fn typed(actor: &Actor) -> Command<'_> {
-    let own = Command {
+fn typed(actor: &Actor) -> Link<'_> {
+    let own = Link {
         pid: actor.process.pid,
-        exe: actor.process.exe.as_deref(),
-        argv: &actor.process.argv,
+        command: Command {
+            exe: actor.process.exe.as_deref(),
+            argv: &actor.process.argv,
+        },
     };
-    let above = actor.ancestry.iter().rev().map(|ancestor| Command {
+    let above = actor.ancestry.iter().rev().map(|ancestor| Link {
         pid: ancestor.pid,
-        exe: ancestor.exe.as_deref(),
-        argv: &ancestor.argv,
+        command: Command {
+            exe: ancestor.exe.as_deref(),
+            argv: &ancestor.argv,
+        },
     });
     let chain: Vec<_> = above.chain([own]).collect();
     let last_shell = chain
         .iter()
+        .map(|link| link.command)
         .take_while(|command| command.is_shell_to_type_in() || command.is_door())
         .enumerate()
         .filter(|(_, command)| command.is_shell_to_type_in())
@@ -84,7 +116,7 @@ fn typed(actor: &Actor) -> Command<'_> {
     let first = last_shell.map_or_else(
         // Nobody typed: a command was run by the server of the session.
         || {
-            let first = chain.iter().position(|command| !command.is_door());
+            let first = chain.iter().position(|link| !link.command.is_door());
             first.unwrap_or(chain.len() - 1)
         },
         |shell| shell + 1,
@@ -92,35 +124,12 @@ fn typed(actor: &Actor) -> Command<'_> {
     chain.get(first).copied().unwrap_or(own)
 }
 
-impl Command<'_> {
-    /// The program's name, by its executable or else as it was called.
-    fn name(&self) -> &str {
-        let called = self.argv.first().map_or("", String::as_str);
-        let called = called.split(':').next().unwrap_or(called);
-        let path = self.exe.unwrap_or(called);
-        let name = path.rsplit('/').next().unwrap_or(path);
-        name.trim_start_matches('-')
-    }
-
-    fn is_door(&self) -> bool {
-        DOORS.contains(&self.name())
-    }
-
-    /// Whether it is a shell that runs neither a script nor a command line.
-    fn is_shell_to_type_in(&self) -> bool {
-        let is_plain = |arg: &String| {
-            arg.starts_with("--") || (arg.starts_with('-') && !arg.contains('c')) || arg == "+o"
-        };
-        SHELLS.contains(&self.name()) && self.argv.iter().skip(1).all(is_plain)
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use change::Ancestor;
+    use change::{Ancestor, RunKind};
 
     use super::*;
-    use crate::store::example::{edit, person, user};
+    use crate::store::example::{edit, person, run, user};
 
     fn change(seq: u64, chain: &[&str]) -> Change {
         let words = |line: &str| line.split(' ').map(str::to_owned).collect::<Vec<_>>();
@@ -147,10 +156,36 @@ mod tests {
             .zip(chains)
             .map(|(seq, chain)| change(seq, chain))
             .collect();
-        commands(&changes)
+        commands(&[], &changes)
             .into_iter()
             .map(|command| (command.argv.join(" "), command.changes))
             .collect()
+    }
+
+    #[test]
+    fn what_was_typed_is_told_whether_it_changed_something_or_not() {
+        let alice = |argv: &[&str]| person(user(1000, "alice"), 1, argv);
+        let runs = [
+            run(5, RunKind::Command, &alice(&["sudo", "-i"]), 10, None),
+            run(6, RunKind::Command, &alice(&["ls"]), 20, Some(5)),
+            run(9, RunKind::PackageManager, &alice(&["apt"]), 30, Some(5)),
+        ];
+        let bash = ["sshd: a", "-bash"];
+        let mut changes = [change(1, &bash), change(12, &bash), change(31, &bash)];
+        (changes[1].run, changes[2].run) = (Some(5), Some(9));
+        let told: Vec<_> = commands(&runs, &changes)
+            .into_iter()
+            .map(|command| (command.argv.join(" "), command.depth, command.changes))
+            .collect();
+        assert_eq!(
+            told,
+            [
+                ("-bash".to_owned(), 0, vec![1]),
+                ("sudo -i".to_owned(), 0, vec![12]),
+                ("ls".to_owned(), 1, vec![]),
+                ("apt".to_owned(), 1, vec![31]),
+            ]
+        );
     }
 
     #[test]

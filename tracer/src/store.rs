@@ -24,6 +24,7 @@ mod matching;
 mod memory;
 mod meta;
 mod reader;
+mod runs;
 mod search;
 mod sessions;
 mod states;
@@ -33,7 +34,7 @@ mod verify;
 mod writer;
 
 use change::wire::SessionBody;
-use change::{Change, FactValue, Gap, Subject, Timestamp};
+use change::{Change, FactValue, Gap, Run, Subject, Timestamp};
 
 pub use self::backup::{Backup, back_up};
 pub use self::contents::{content_name, parse_content_name};
@@ -54,6 +55,8 @@ pub struct Batch {
     pub facts: Vec<Fact>,
     /// Sessions that are new or became different; known by id and start.
     pub sessions: Vec<SessionBody>,
+    /// Runs that are new or became different; known by their numbers.
+    pub runs: Vec<Run>,
     /// Gaps: new ones have the id 0, another id updates that gap.
     pub gaps: Vec<Gap>,
     /// Until when the daemon was alive and its record complete.

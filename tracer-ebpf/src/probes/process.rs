@@ -7,7 +7,7 @@ use tracer_ebpf::{
 };
 
 use super::file::{FMODE_WRITE, S_IFMT, S_IFREG, put_file};
-use super::{fill_header, finish, recorded};
+use super::{PIDTYPE_PGID, fill_header, finish, recorded, shared_id};
 use crate::maps::{self, Buffer};
 use crate::path::{self, TO_THE_TOP};
 use crate::read::{self, CurrentTask, Memory as _, Probed, Typed};
@@ -64,6 +64,9 @@ fn try_exec(task: Typed) -> Option<()> {
     (record.exe, record.cwd) = (exe, cwd);
     record.argv_len = end - cwd_end;
     record.argv_bytes = bytes as u32;
+    let signal = Probed::new(task.object(|o| &o.task_signal).address());
+    record.process_group = shared_id(signal, PIDTYPE_PGID);
+    record.reserved = 0;
     buffer.send_quietly(end);
     Some(())
 }

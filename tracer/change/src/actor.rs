@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::Timestamp;
+use crate::{Author, Timestamp};
 
 /// Tells who made a change.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -21,6 +21,9 @@ pub struct Actor {
     pub unit: Option<String>,
     /// The container that the process ran in.
     pub container: Option<Container>,
+    /// Which sort of author it is, as its tracer was configured to tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<Author>,
 }
 
 impl Actor {

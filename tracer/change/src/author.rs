@@ -1,6 +1,8 @@
 //! Authors: which sort of author an actor is, and the tool it worked through.
 //! Told from the names in the chain of processes, so that every listing and filter agrees.
 
+use std::sync::LazyLock;
+
 use crate::{Actor, Author, Change, SessionKind, User};
 
 /// Names the program in a chain of processes that made changes on somebody's behalf.
@@ -12,11 +14,39 @@ pub enum Tool<'a> {
     ConfigManagement(&'a str),
 }
 
-const PACKAGE_MANAGERS: [&str; 27] = [
+/// Says which commands are package managers and which configuration management.
+///
+/// An entry is the file name of an executable or a script, which may end in `*` for any rest, and
+/// after a space the first argument that it must have: `apt`, `AnsiballZ_*`, `cargo install`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tools {
+    /// Package managers.
+    pub package_managers: Vec<String>,
+    /// Configuration management.
+    pub config_management: Vec<String>,
+}
+
+impl Default for Tools {
+    fn default() -> Self {
+        let owned = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect();
+        Self {
+            package_managers: owned(PACKAGE_MANAGERS),
+            config_management: owned(CONFIG_MANAGEMENT),
+        }
+    }
+}
+
+/// What is known without a configuration.
+static USUAL: LazyLock<Tools> = LazyLock::new(Tools::default);
+
+const PACKAGE_MANAGERS: &[&str] = &[
     "apk",
     "apt",
     "apt-get",
     "aptitude",
+    "cargo install",
+    "cargo uninstall",
+    "conda",
     "dnf",
     "dnf-3",
     "dnf5",
@@ -24,6 +54,8 @@ const PACKAGE_MANAGERS: [&str; 27] = [
     "dpkg-reconfigure",
     "flatpak",
     "gem",
+    "go install",
+    "mamba",
     "microdnf",
     "npm",
     "packagekitd",
@@ -38,11 +70,14 @@ const PACKAGE_MANAGERS: [&str; 27] = [
     "tdnf",
     "unattended-upgrade",
     "unattended-upgrades",
+    "uv",
+    "yarn",
     "yum",
     "zypper",
 ];
 
-const CONFIG_MANAGEMENT: [&str; 16] = [
+const CONFIG_MANAGEMENT: &[&str] = &[
+    "AnsiballZ_*",
     "ansible",
     "ansible-playbook",
     "ansible-pull",
@@ -61,16 +96,68 @@ const CONFIG_MANAGEMENT: [&str; 16] = [
     "salt-ssh",
 ];
 
-const INTERPRETERS: [&str; 8] = [
-    "bash",
-    "dash",
-    "perl",
-    "platform-python",
-    "python",
-    "ruby",
-    "sh",
-    "env",
+/// Interpreters of scripts, each with the letter of the option behind which the script itself stands, and
+/// not its name.
+const INTERPRETERS: [(&str, char); 12] = [
+    ("ash", 'c'),
+    ("bash", 'c'),
+    ("dash", 'c'),
+    ("env", 'S'),
+    ("ksh", 'c'),
+    ("node", 'e'),
+    ("perl", 'e'),
+    ("platform-python", 'c'),
+    ("python", 'c'),
+    ("ruby", 'e'),
+    ("sh", 'c'),
+    ("zsh", 'c'),
 ];
+
+/// Executables that are many programs, each by the name that it is called by.
+const MULTI_CALL: [&str; 3] = ["busybox", "coreutils", "toybox"];
+
+impl Tools {
+    /// The tool that a command is, by the executable and the command line.
+    pub fn of_command<'a>(&'a self, exe: Option<&str>, argv: &[String]) -> Option<Tool<'a>> {
+        let manager = find(&self.package_managers, exe, argv).map(Tool::PackageManager);
+        manager.or_else(|| find(&self.config_management, exe, argv).map(Tool::ConfigManagement))
+    }
+
+    /// The tool that made an actor's changes on somebody's behalf, where the chain shows one: a package
+    /// manager before configuration management, and of several the outermost.
+    pub fn of_actor<'a>(&'a self, actor: &Actor) -> Option<Tool<'a>> {
+        let last = |list: &'a [String]| {
+            let commands = actor.commands();
+            commands
+                .filter_map(|(exe, argv)| find(list, exe, argv))
+                .last()
+        };
+        let packager = last(&self.package_managers).map(Tool::PackageManager);
+        let configured = || {
+            let module = || {
+                let mut commands = actor.commands();
+                commands
+                    .any(|(_, argv)| is_of_ansible(argv))
+                    .then_some("ansible")
+            };
+            last(&self.config_management).or_else(module)
+        };
+        packager.or_else(|| configured().map(Tool::ConfigManagement))
+    }
+
+    /// Which sort of author an actor is.
+    pub fn author(&self, actor: &Actor) -> Author {
+        let in_person = match &actor.session {
+            Some(session) => matches!(session.kind, SessionKind::Ssh | SessionKind::Console),
+            None => actor.login_user.is_some(),
+        };
+        match self.of_actor(actor) {
+            Some(Tool::PackageManager(_)) => Author::PackageManager,
+            None if in_person => Author::Human,
+            Some(Tool::ConfigManagement(_)) | None => Author::Automation,
+        }
+    }
+}
 
 impl Actor {
     /// The person behind it: who logged in, or else the user it acted as.
@@ -78,30 +165,14 @@ impl Actor {
         self.login_user.as_ref().unwrap_or(&self.user)
     }
 
-    /// The tool that made the change on somebody's behalf, where the chain shows one: a package
-    /// manager before configuration management, and of several the outermost.
-    pub fn tool(&self) -> Option<Tool<'_>> {
-        let find = |known: fn(&str, &[String]) -> Option<&'static str>| {
-            self.commands()
-                .filter_map(|(exe, argv)| names(exe, argv).find_map(|name| known(name, argv)))
-                .last()
-        };
-        find(package_manager)
-            .map(Tool::PackageManager)
-            .or_else(|| find(config_management).map(Tool::ConfigManagement))
+    /// The tool that made the change on somebody's behalf, of those that are usual.
+    pub fn tool(&self) -> Option<Tool<'static>> {
+        USUAL.of_actor(self)
     }
 
-    /// Which sort of author it is.
+    /// Which sort of author it is: as its tracer was configured to tell, or else as is usual.
     pub fn author(&self) -> Author {
-        let in_person = match &self.session {
-            Some(session) => matches!(session.kind, SessionKind::Ssh | SessionKind::Console),
-            None => self.login_user.is_some(),
-        };
-        match self.tool() {
-            Some(Tool::PackageManager(_)) => Author::PackageManager,
-            None if in_person => Author::Human,
-            Some(Tool::ConfigManagement(_)) | None => Author::Automation,
-        }
+        self.by.unwrap_or_else(|| USUAL.author(self))
     }
 
     /// Executable and command line of the process and its ancestors, nearest first.
@@ -120,33 +191,69 @@ impl Change {
     }
 }
 
-/// The names a command goes by: of its executable and, where that is an interpreter, of the script.
-fn names<'a>(exe: Option<&'a str>, argv: &'a [String]) -> impl Iterator<Item = &'a str> {
-    let program = exe.or(argv.first().map(String::as_str)).map(file_name);
+/// The name of the tool that a command is, of those in a list. Of `AnsiballZ_*`, which Ansible calls its
+/// modules on a managed host, it is `ansible`.
+fn find<'a>(list: &'a [String], exe: Option<&str>, argv: &[String]) -> Option<&'a str> {
+    let (names, first) = names(exe, argv);
+    let matches = |entry: &&String| {
+        let (name, wanted) = match entry.split_once(' ') {
+            Some((name, wanted)) => (name, Some(wanted)),
+            None => (entry.as_str(), None),
+        };
+        let is_it = |known: &&str| match name.strip_suffix('*') {
+            Some(begin) => known.starts_with(begin),
+            None => *known == name,
+        };
+        (wanted.is_none() || wanted == first) && names.iter().flatten().any(is_it)
+    };
+    let found = list.iter().find(matches)?;
+    Some(if found.starts_with("AnsiballZ_") {
+        "ansible"
+    } else {
+        found
+    })
+}
+
+/// The names a command goes by: of its executable and, where that is an interpreter, of the script;
+/// and the first argument to them.
+fn names<'a>(exe: Option<&'a str>, argv: &'a [String]) -> ([Option<&'a str>; 2], Option<&'a str>) {
+    let program = program_name(exe, argv);
     let plain = program.map(|name| name.trim_end_matches(|c: char| c.is_ascii_digit() || c == '.'));
-    let script = plain
-        .filter(|name| INTERPRETERS.contains(name))
-        .and_then(|_| argv.iter().skip(1).find(|arg| !arg.starts_with('-')))
-        .map(|script| file_name(script));
-    program.into_iter().chain(script)
+    let mut words = argv.iter().skip(1).filter(|word| !word.starts_with('-'));
+    let interpreter = INTERPRETERS.iter().find(|(name, _)| Some(*name) == plain);
+    let script = interpreter.and_then(|(_, inline)| {
+        let is_inline = |word: &String| !word.starts_with("--") && word.contains(*inline);
+        let mut options = argv.iter().skip(1).take_while(|word| word.starts_with('-'));
+        (!options.any(is_inline)).then(|| words.next()).flatten()
+    });
+    let script = script.map(|script| file_name(script));
+    ([program, script], words.next().map(String::as_str))
+}
+
+/// The name of a program, by its executable or else as it was called; without the dash of a login shell.
+pub fn program_name<'a>(exe: Option<&'a str>, argv: &'a [String]) -> Option<&'a str> {
+    let own = exe.map(file_name);
+    let own = own.filter(|own| !MULTI_CALL.contains(own));
+    // Servers call themselves by what they do: `sshd: alice@pts/0`.
+    let called = argv.first().and_then(|called| called.split(':').next());
+    let name = own.or(called.map(file_name)).or(exe.map(file_name))?;
+    Some(name.trim_start_matches('-'))
+}
+
+/// The name of a command as people know it: of the script, where an interpreter runs one.
+pub fn command_name<'a>(exe: Option<&'a str>, argv: &'a [String]) -> Option<&'a str> {
+    let ([program, script], _) = names(exe, argv);
+    script.or(program)
 }
 
 fn file_name(path: &str) -> &str {
     path.rsplit('/').next().unwrap_or(path)
 }
 
-fn package_manager(name: &str, _argv: &[String]) -> Option<&'static str> {
-    PACKAGE_MANAGERS.into_iter().find(|known| *known == name)
-}
-
-/// On a managed host Ansible is only seen by the modules that it copies there and runs.
-fn config_management(name: &str, argv: &[String]) -> Option<&'static str> {
-    let module = || {
-        argv.iter()
-            .any(|arg| arg.contains("/ansible-tmp-") || arg.contains("/.ansible/tmp/"))
-    };
-    let known = CONFIG_MANAGEMENT.into_iter().find(|known| *known == name);
-    known.or_else(|| (name.starts_with("AnsiballZ_") || module()).then_some("ansible"))
+/// On a managed host Ansible is only seen by what it copies there and runs.
+fn is_of_ansible(argv: &[String]) -> bool {
+    argv.iter()
+        .any(|arg| arg.contains("/ansible-tmp-") || arg.contains("/.ansible/tmp/"))
 }
 
 #[cfg(test)]
@@ -184,6 +291,7 @@ mod tests {
             }),
             unit: None,
             container: None,
+            by: None,
         }
     }
 
@@ -215,6 +323,53 @@ mod tests {
             let actor = actor(SessionKind::Ssh, &[line, "/bin/bash"]);
             assert_eq!(actor.author(), Author::PackageManager, "{line}");
         }
+    }
+
+    #[test]
+    fn a_list_may_name_any_command_and_the_argument_that_makes_it_one() {
+        let tools = Tools {
+            package_managers: vec!["our-installer".into(), "cargo install".into()],
+            config_management: vec!["deploy-*".into()],
+        };
+        let tool = |line: &str| {
+            let argv: Vec<String> = line.split(' ').map(str::to_owned).collect();
+            tools.of_command(Some(&argv[0]), &argv)
+        };
+        assert_eq!(
+            tool("/opt/our-installer x"),
+            Some(Tool::PackageManager("our-installer"))
+        );
+        assert_eq!(
+            tool("/usr/bin/cargo -q install ripgrep"),
+            Some(Tool::PackageManager("cargo install"))
+        );
+        assert_eq!(tool("/usr/bin/cargo build install"), None);
+        assert_eq!(
+            tool("/usr/bin/python3.11 /opt/deploy-web --now"),
+            Some(Tool::ConfigManagement("deploy-*"))
+        );
+        assert_eq!(tool("/usr/bin/apt install x"), None);
+        let mut own = actor(SessionKind::Ssh, &["/opt/our-installer x", "/bin/bash"]);
+        assert_eq!(own.author(), Author::Human);
+        own.by = Some(tools.author(&own));
+        assert_eq!(own.author(), Author::PackageManager);
+    }
+
+    #[test]
+    fn a_command_is_known_by_its_script() {
+        let name = |line: &str| {
+            let argv: Vec<String> = line.split(' ').map(str::to_owned).collect();
+            command_name(Some(&argv[0]), &argv).unwrap().to_owned()
+        };
+        assert_eq!(name("/usr/bin/bash -e /opt/deploy.sh now"), "deploy.sh");
+        assert_eq!(name("/usr/bin/bash -ec /opt/deploy.sh"), "bash");
+        assert_eq!(name("/usr/bin/perl -pi -e s/a/b/ x"), "perl");
+        assert_eq!(name("/usr/bin/python3.11 -m http.server"), "http.server");
+        assert_eq!(name("/usr/bin/vim.basic /etc/hosts"), "vim.basic");
+        let script = ["/bin/sh", "/opt/apt", "x"].map(str::to_owned);
+        assert_eq!(command_name(Some("/usr/bin/busybox"), &script), Some("apt"));
+        assert_eq!(program_name(Some("/usr/bin/busybox"), &[]), Some("busybox"));
+        assert_eq!(program_name(None, &["-bash".to_owned()]), Some("bash"));
     }
 
     #[test]

@@ -23,6 +23,8 @@ pub struct ChangeQuery {
     pub path: Option<String>,
     /// Made by this sort of author.
     pub by: Option<Author>,
+    /// Owned by this run, or by one within it.
+    pub run: Option<u64>,
     /// Of exactly this subject, under any name it was renamed from or to.
     pub subject: Option<Subject>,
     /// With a number below this one: how a page continues.

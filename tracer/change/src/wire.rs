@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Change, FactValue, Gap, Session, Subject, Timestamp, User};
+use crate::{Change, FactValue, Gap, Kind, Op, Run, Session, Subject, Timestamp, User};
 
 /// One page of a listing.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -104,20 +104,65 @@ pub struct SessionBody {
     pub changes: u64,
 }
 
+/// A run with what it did.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunBody {
+    /// The run.
+    #[serde(flatten)]
+    pub run: Run,
+    /// The runs within it, oldest first.
+    pub within: Vec<u64>,
+    /// How many changes it and those within it made, by kind of subject and op.
+    pub summary: Vec<Count>,
+}
+
+/// How many changes have this kind of subject and this op.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Count {
+    /// The kind of subject.
+    pub kind: Kind,
+    /// What was done.
+    pub op: Op,
+    /// How many.
+    pub count: u64,
+}
+
 /// A session's recap: what was run in it and what that changed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RecapBody {
     /// The session.
     pub session: SessionBody,
-    /// The commands that changed something, oldest first.
+    /// The commands that were typed, and others that changed something, oldest first.
     pub commands: Vec<RecapCommand>,
 }
 
 /// One command of a session and the changes that it and its descendants made.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RecapCommand {
-    /// When it made its first change.
+    /// When it began, or where that is not known made its first change.
     pub time: Timestamp,
+    /// The run that it was; none where it was not kept as one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run: Option<u64>,
+    /// When it ended, where that was seen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub end: Option<Timestamp>,
+    /// Its exit code, where that was seen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exit_code: Option<u8>,
+    /// The signal that ended it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signal: Option<u8>,
+    /// So many more commands followed too quickly to be kept one by one.
+    #[serde(default, skip_serializing_if = "crate::run::is_zero")]
+    pub more: u64,
+    /// The working directory.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cwd: Option<String>,
+    /// How many runs it lies within: 0 for what was typed in the login shell, 1 for what was typed in
+    /// the shell that a command there opened.
+    #[serde(default)]
+    pub depth: u32,
     /// The command line, with secrets masked.
     pub argv: Vec<String>,
     /// Numbers of the changes, oldest first.

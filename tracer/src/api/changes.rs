@@ -18,6 +18,7 @@ pub(super) async fn list(
         Ok(ChangeQuery {
             limit: Some(params.limit(DEFAULT_LIMIT)?),
             before_seq: params.cursor()?,
+            run: params.run()?,
             ..params.filters()?
         })
     })?;

@@ -34,6 +34,8 @@ impl Filter {
             session,
             path,
             by,
+            // What runs are within a run shows only later: the stream does not take it.
+            run: _,
             subject,
             before_seq: _,
             limit: _,

@@ -7,7 +7,7 @@ use std::str::FromStr;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{FromRequestParts, Path};
 use axum::http::request::Parts;
-use change::{Author, ChangeQuery, Kind, Op, Subject, Text, Timestamp};
+use change::{Author, ChangeQuery, Kind, Op, RunKind, RunQuery, Subject, Text, Timestamp};
 use percent_encoding::percent_decode;
 
 use super::Error;
@@ -88,10 +88,32 @@ impl Params {
             session: self.number("session", 0..=u32::MAX)?,
             path: self.glob("path")?,
             by: self.word("by", &Author::ALL)?,
+            run: None,
             subject: self.optional("subject", |value| {
                 Subject::parse(value).map_err(|error| error.to_string())
             })?,
             before_seq: None,
+            limit: None,
+        })
+    }
+
+    /// The run that owns what is asked for: `run`.
+    pub(super) fn run(&mut self) -> Result<Option<u64>, Error> {
+        self.optional("run", |value| {
+            parsed(value).ok_or_else(|| "it must be the number of a run".to_owned())
+        })
+    }
+
+    /// All filters of a listing of runs.
+    pub(super) fn run_filters(&mut self) -> Result<RunQuery, Error> {
+        Ok(RunQuery {
+            since: self.time("since")?,
+            until: self.time("until")?,
+            kind: self.word("kind", &RunKind::ALL)?,
+            session: self.number("session", 0..=u32::MAX)?,
+            user: self.text("user")?,
+            changed: self.flag("changed")?,
+            before: None,
             limit: None,
         })
     }
@@ -154,8 +176,12 @@ impl Params {
 
     /// Whether to include what other files have too: `shared`.
     pub(super) fn shared(&mut self) -> Result<bool, Error> {
-        let shared = self.word("shared", &[(true, "true"), (false, "false")])?;
-        Ok(shared.unwrap_or_default())
+        self.flag("shared")
+    }
+
+    fn flag(&mut self, name: &'static str) -> Result<bool, Error> {
+        let given = self.word(name, &[(true, "true"), (false, "false")])?;
+        Ok(given.unwrap_or_default())
     }
 
     pub(super) fn time(&mut self, name: &'static str) -> Result<Option<Timestamp>, Error> {

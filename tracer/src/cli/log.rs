@@ -5,6 +5,7 @@ use change::{Author, Change, Kind, Op};
 use clap::Args;
 use clap::builder::PossibleValuesParser;
 
+use super::folding::Folding;
 use super::{Context, Error, Exit, subject};
 use crate::client::{self, Client, Request};
 use crate::output;
@@ -46,6 +47,12 @@ pub(super) struct LogArgs {
     /// By this sort of author
     #[arg(long, value_name = "AUTHOR", value_parser = PossibleValuesParser::new(Author::ALL.map(|(_, word)| word)))]
     by: Option<String>,
+    /// Owned by this run, or by one within it; its number is what `tracer runs` lists
+    #[arg(long, value_name = "ID", conflicts_with = "follow")]
+    run: Option<u64>,
+    /// List each change by itself; else the changes of one run are folded to a line where they are many
+    #[arg(long)]
+    each: bool,
     /// Go on with the changes as they come, oldest first
     #[arg(long, short)]
     follow: bool,
@@ -65,11 +72,16 @@ impl LogArgs {
             .number
             .unwrap_or(if bounded { u64::MAX } else { USUAL });
         let request = self.filters("/v1/changes", context)?;
+        let mut folding = Folding::new(&client, self.is_folded(context));
         let (mut listed, mut cursor) = (0, None);
         loop {
-            let found = page(&client, &request, (limit - listed).min(PAGE), cursor)?;
-            listed += found.items.len() as u64;
-            print(&found.items, context)?;
+            let count = if folding.is_wanted {
+                PAGE
+            } else {
+                (limit - listed).min(PAGE)
+            };
+            let found = page(&client, &request, count, cursor)?;
+            listed += folding.print(&found.items, limit - listed, context)?;
             cursor = found.next;
             if cursor.is_none() || listed >= limit {
                 break;
@@ -114,6 +126,12 @@ impl LogArgs {
         Err(Error::StreamEnded)
     }
 
+    /// Whether runs stand for their changes: not where only some of these are asked for.
+    fn is_folded(&self, context: &Context) -> bool {
+        let is_part = self.kind.is_some() || self.op.is_some() || self.path.is_some();
+        !(self.each || context.output.json || is_part || self.run.is_some())
+    }
+
     fn filters(&self, route: &str, context: &Context) -> Result<Request, Error> {
         let Self {
             since,
@@ -124,6 +142,8 @@ impl LogArgs {
             session,
             path,
             by,
+            run,
+            each: _,
             follow: _,
             number: _,
         } = self;
@@ -136,7 +156,8 @@ impl LogArgs {
             .text("user", user.as_ref())
             .text("session", *session)
             .text("path", path)
-            .text("by", by.as_ref()))
+            .text("by", by.as_ref())
+            .text("run", *run))
     }
 }
 

@@ -1,12 +1,12 @@
 //! Facts of an inventory: what differs from what was believed is a change for each.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
-use change::{Actor, Certainty, Change, FactValue, Subject, Text, Timestamp};
+use change::{Certainty, Change, FactValue, Subject, Text, Timestamp};
 
 use super::Conclude;
 use super::ledger::Draft;
+use crate::enrich::By;
 use crate::inventory::{Facts, Source};
 use crate::store::{self, Fact};
 
@@ -20,7 +20,7 @@ pub enum Cause {
         /// When.
         time: Timestamp,
         /// By whom, if that is known.
-        actor: Option<Arc<Actor>>,
+        by: Option<By>,
         /// What it was about, where that is known: other differences are of other causes.
         only: Option<Text>,
     },
@@ -83,7 +83,7 @@ impl Conclude {
             let Some(op) = op.filter(|_| !is_first) else {
                 continue;
             };
-            let draft = Draft::of_value(cause.time(), key.clone(), op, cause.actor());
+            let draft = Draft::of_value(cause.time(), key.clone(), op, cause.by());
             let change = Change {
                 subject,
                 before: before.clone(),
@@ -104,9 +104,9 @@ impl Conclude {
 }
 
 impl Cause {
-    fn actor(&self) -> Option<Arc<Actor>> {
+    fn by(&self) -> Option<By> {
         match self {
-            Self::Written { actor, .. } => actor.clone(),
+            Self::Written { by, .. } => by.clone(),
             Self::Compared { .. } => None,
         }
     }

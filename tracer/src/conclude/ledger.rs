@@ -5,12 +5,13 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use change::{
-    Actor, Certainty, Change, FactValue, FileState, Gap, Kind, Note, Op, RenamedFrom, Subject,
-    Text, Timestamp,
+    Certainty, Change, FactValue, FileState, Gap, Kind, Note, Op, RenamedFrom, Subject, Text,
+    Timestamp,
 };
 
 use super::Host;
 use crate::capture::Identity;
+use crate::enrich::By;
 use crate::inventory::Facts;
 use crate::store::{self, Batch, Content, Fact, FileIdentity, Reader};
 use crate::trees::Trees;
@@ -32,12 +33,12 @@ pub(super) struct Draft {
     pub(super) after: Option<FileState>,
     pub(super) operations: u64,
     pub(super) notes: Vec<Note>,
-    pub(super) actor: Option<Arc<Actor>>,
+    pub(super) by: Option<By>,
 }
 
 impl Draft {
     /// Of a subject that is no file.
-    pub(super) fn of_value(time: Timestamp, key: Text, op: Op, actor: Option<Arc<Actor>>) -> Self {
+    pub(super) fn of_value(time: Timestamp, key: Text, op: Op, by: Option<By>) -> Self {
         Self {
             time,
             path: key,
@@ -47,7 +48,7 @@ impl Draft {
             after: None,
             operations: 1,
             notes: Vec::new(),
-            actor,
+            by,
         }
     }
 }
@@ -238,8 +239,9 @@ impl Ledger {
             after,
             operations,
             notes,
-            actor,
+            by,
         } = draft;
+        let (actor, run) = by.map_or((None, None), |by| (Some(by.actor), by.run));
         Change {
             host: self.host.id.clone(),
             hostname: self.host.name.clone(),
@@ -252,7 +254,7 @@ impl Ledger {
             after: after.map(FactValue::File),
             certainty: Certainty::Exact,
             between: None,
-            run: None,
+            run,
             operations,
             notes,
             actor,

@@ -2,14 +2,14 @@
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
-use std::sync::Arc;
 
-use change::{Actor, FileState, FileType, Note, Op, Text, Timestamp};
+use change::{FileState, FileType, Note, Op, Text, Timestamp};
 
 use super::Conclude;
 use super::ledger::{Draft, Known};
 use crate::assemble::Came;
 use crate::capture::Found;
+use crate::enrich::By;
 use crate::store;
 
 /// How many files that came along in a directory become changes; the rest is left to reconciling.
@@ -43,14 +43,14 @@ impl Conclude {
         let brought = into_watched
             && draft.after.as_ref().is_some_and(is_directory)
             && !self.trees.contains(&from);
-        let (path, time, actor) = (draft.path.clone(), draft.time, draft.actor.clone());
+        let (path, time, by) = (draft.path.clone(), draft.time, draft.by.clone());
         self.ledger.tell(Draft {
             op: Op::Rename,
             from: Some(from),
             ..draft
         });
         if brought {
-            self.brought(&path, time, actor.as_ref());
+            self.brought(&path, time, by.as_ref());
         }
         Ok(())
     }
@@ -74,12 +74,7 @@ impl Conclude {
     }
 
     /// What came along in a directory that was moved in from outside is new, by the same hand.
-    pub(super) fn brought(
-        &mut self,
-        directory: &Text,
-        time: Timestamp,
-        actor: Option<&Arc<Actor>>,
-    ) {
+    pub(super) fn brought(&mut self, directory: &Text, time: Timestamp, by: Option<&By>) {
         let mut open = vec![directory.clone()];
         let mut left = MAX_BROUGHT;
         while let Some(directory) = open.pop() {
@@ -89,12 +84,12 @@ impl Conclude {
                 let path = Text::from(entry.path().as_os_str().as_bytes());
                 let is_directory = entry.file_type().is_ok_and(|kind| kind.is_dir());
                 open.extend(is_directory.then(|| path.clone()));
-                self.brought_one(path, time, actor);
+                self.brought_one(path, time, by);
             }
         }
     }
 
-    pub(super) fn brought_one(&mut self, path: Text, time: Timestamp, actor: Option<&Arc<Actor>>) {
+    pub(super) fn brought_one(&mut self, path: Text, time: Timestamp, by: Option<&By>) {
         if let Some(found) = self.capture.read(&path, None).into_found() {
             let draft = Draft {
                 time,
@@ -105,7 +100,7 @@ impl Conclude {
                 after: None,
                 operations: 1,
                 notes: Vec::new(),
-                actor: actor.cloned(),
+                by: by.cloned(),
             };
             self.present(draft, &Came::Created, None, found);
         }

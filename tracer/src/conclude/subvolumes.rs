@@ -5,12 +5,12 @@ use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::MetadataExt as _;
-use std::sync::Arc;
 
-use change::{Actor, FileState, FileType, Op, Text, Timestamp};
+use change::{FileState, FileType, Op, Text, Timestamp};
 
 use super::Conclude;
 use super::ledger::Draft;
+use crate::enrich::By;
 use crate::store;
 use crate::trees::{open, path};
 
@@ -25,7 +25,7 @@ impl Conclude {
         &mut self,
         directory: &Text,
         time: Timestamp,
-        actor: Option<&Arc<Actor>>,
+        by: Option<&By>,
     ) -> Result<(), store::Error> {
         if !open::is_on_btrfs(directory) {
             return Ok(());
@@ -33,8 +33,8 @@ impl Conclude {
         let present = listed(directory);
         for path in &present {
             if self.ledger.known(path)?.is_none() && self.trees.contains(path) {
-                self.brought_one(path.clone(), time, actor);
-                self.brought(path, time, actor);
+                self.brought_one(path.clone(), time, by);
+                self.brought(path, time, by);
             }
         }
         for path in self.gone(directory, &present)? {
@@ -48,7 +48,7 @@ impl Conclude {
                 after: None,
                 operations: 1,
                 notes: Vec::new(),
-                actor: actor.cloned(),
+                by: by.cloned(),
             };
             self.deleted(draft);
         }

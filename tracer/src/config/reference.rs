@@ -7,7 +7,7 @@ use toml::{Table, Value};
 use super::{Config, Loaded};
 
 /// Each key in order, and what it says. `*_bytes` are whole numbers.
-const KEYS: [(&str, &str); 12] = [
+const KEYS: [(&str, &str); 14] = [
     ("state_dir", "Directory of the store"),
     ("socket", "Unix socket on which the daemon answers"),
     (
@@ -46,6 +46,15 @@ const KEYS: [(&str, &str); 12] = [
     (
         "packages.dpkg",
         "File in which dpkg has the state of each package; empty for none",
+    ),
+    (
+        "runs.package_managers",
+        "Commands that are package managers: the name of an executable or a script, `*` at its end for any \
+         rest, and behind a space the first argument that it must have",
+    ),
+    (
+        "runs.config_management",
+        "Commands that are configuration management, named likewise",
     ),
 ];
 

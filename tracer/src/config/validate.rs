@@ -5,7 +5,7 @@ use std::path::{Component, Path};
 
 use globset::{Glob, GlobBuilder};
 
-use super::{Config, ContentLimits, Packages, Secrets};
+use super::{Config, ContentLimits, Packages, Runs, Secrets};
 
 /// The longest path that fits a Unix socket's address, with the NUL at the end.
 const SOCKET_PATH_BYTES: usize = 107;
@@ -31,7 +31,12 @@ pub(super) fn check(config: &Config) -> Result<(), (&'static str, String)> {
         content,
         secrets,
         packages: Packages { dpkg },
+        runs,
     } = config;
+    let Runs {
+        package_managers,
+        config_management,
+    } = runs;
     let ContentLimits {
         keep_bytes,
         hash_bytes,
@@ -50,6 +55,9 @@ pub(super) fn check(config: &Config) -> Result<(), (&'static str, String)> {
         paths.iter().try_for_each(|pattern| compiles(pattern)),
     )?;
     at("packages.dpkg", database(dpkg))?;
+    let commands = |names: &[String]| names.iter().try_for_each(|name| command(name));
+    at("runs.package_managers", commands(package_managers))?;
+    at("runs.config_management", commands(config_management))?;
     if keep_bytes > hash_bytes {
         let message = format!(
             "{keep_bytes} is more than `content.hash_bytes`, {hash_bytes}; what is kept is hashed"
@@ -109,6 +117,20 @@ fn database(path: &Path) -> Result<(), String> {
     }
 }
 
+/// The name of a command, and maybe its first argument.
+fn command(entry: &str) -> Result<(), String> {
+    let (name, argument) = entry.split_once(' ').unwrap_or((entry, "all"));
+    let is_name = |name: &str| !name.is_empty() && !name.contains(['/', ' ']);
+    let begin = name.strip_suffix('*').unwrap_or(name);
+    if is_name(name) && is_name(argument) && !begin.contains('*') {
+        return Ok(());
+    }
+    Err(format!(
+        "`{entry}` must be the file name of a command, maybe with `*` at its end, and maybe with its first \
+         argument behind one space"
+    ))
+}
+
 fn watchable(tree: &str) -> Result<(), String> {
     absolute(Path::new(tree))?;
     let wild = tree.split('/').filter(|part| part.contains('*')).count();
@@ -148,6 +170,18 @@ mod tests {
             check(&config).unwrap_err().0
         };
         assert_eq!(key(|config| config.state_dir = "lib".into()), "state_dir");
+        for wrong in [
+            "",
+            "/usr/bin/apt",
+            "cargo  install",
+            "a b c",
+            "*b*",
+            "cargo ",
+        ] {
+            let mut config = Config::default();
+            config.runs.package_managers = vec![wrong.to_owned()];
+            assert_eq!(check(&config).unwrap_err().0, "runs.package_managers");
+        }
         assert_eq!(
             key(|config| config.socket = format!("/{}", "x".repeat(107)).into()),
             "socket"

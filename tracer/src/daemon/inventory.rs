@@ -1,20 +1,19 @@
 //! Reading what is no file: when its database is written, and when the trees are compared.
 
-use std::sync::Arc;
-
 use anyhow::Context as _;
-use change::{Actor, Text, Timestamp};
+use change::{Text, Timestamp};
 
 use super::now;
 use super::pipeline::Pipeline;
 use crate::conclude::Cause;
+use crate::enrich::By;
 use crate::inventory::Source;
 use crate::observed::{Action, FileEvent, Who};
 
 /// A module that came or went, and who made it.
 pub(super) struct ModuleTouched {
     time: Timestamp,
-    actor: Option<Arc<Actor>>,
+    by: Option<By>,
     name: Text,
 }
 
@@ -32,12 +31,12 @@ impl Pipeline {
         ) {
             return;
         }
-        let actor = self.enrich.actor(who, time);
+        let by = self.enrich.by(who, time);
         if let Err(error) = self.look_at(
             source,
             &Cause::Written {
                 time,
-                actor,
+                by,
                 only: None,
             },
         ) {
@@ -47,8 +46,8 @@ impl Pipeline {
 
     /// A kernel module comes or goes. Its own initialisation may still fail, and is waited for.
     pub(super) fn module_touched(&mut self, time: Timestamp, who: &Who, name: Text) {
-        let actor = self.enrich.actor(who, time);
-        self.modules.push(ModuleTouched { time, actor, name });
+        let by = self.enrich.by(who, time);
+        self.modules.push(ModuleTouched { time, by, name });
         self.look_at_modules();
     }
 
@@ -60,10 +59,9 @@ impl Pipeline {
                 self.modules.push(touched);
                 continue;
             }
-            let ModuleTouched { time, actor, name } = touched;
+            let ModuleTouched { time, by, name } = touched;
             let only = Some(name);
-            if let Err(error) = self.look_at(Source::Modules, &Cause::Written { time, actor, only })
-            {
+            if let Err(error) = self.look_at(Source::Modules, &Cause::Written { time, by, only }) {
                 self.note_loss(&format!("{error:#}"));
             }
         }

@@ -229,8 +229,8 @@ impl Pipeline {
                 before,
                 after,
             } => {
-                let actor = self.enrich.actor(&who, time);
-                self.conclude.sysctl(&name, (before, after), time, actor);
+                let by = self.enrich.by(&who, time);
+                self.conclude.sysctl(&name, (before, after), time, by);
             }
             Event::Module { name } => self.module_touched(time, &who, name),
             Event::Fork { .. } | Event::Exec(_) | Event::Exit { .. } => {}
@@ -282,9 +282,9 @@ impl Pipeline {
 
     pub(super) fn conclude_all(&mut self, finished: Vec<Assembled>) -> anyhow::Result<()> {
         for assembled in finished {
-            let actor = self.enrich.actor(&assembled.who, assembled.time);
+            let by = self.enrich.by(&assembled.who, assembled.time);
             self.conclude
-                .conclude(assembled, actor)
+                .conclude(assembled, by)
                 .context("conclude a change")?;
             self.commit_if_much()?;
         }

@@ -2,7 +2,7 @@
 //! watching, and once there is room again make it a gap and compare.
 
 use change::wire::{CheckBody, CheckState, SessionBody};
-use change::{Gap, GapReason, Timestamp};
+use change::{Gap, GapReason, Run, Timestamp};
 
 use super::now;
 use super::pipeline::Pipeline;
@@ -19,6 +19,7 @@ pub(super) struct Room {
     /// What is small and would not come again, of the batch that was written last.
     gaps: Vec<Gap>,
     sessions: Vec<SessionBody>,
+    runs: Vec<Run>,
     /// When the oldest change in that batch happened.
     oldest: Option<Timestamp>,
 }
@@ -39,8 +40,10 @@ impl Room {
     pub(super) fn hold(&mut self, batch: &mut Batch) {
         batch.gaps.splice(0..0, self.gaps.drain(..));
         batch.sessions.splice(0..0, self.sessions.drain(..));
+        batch.runs.splice(0..0, self.runs.drain(..));
         self.gaps.clone_from(&batch.gaps);
         self.sessions.clone_from(&batch.sessions);
+        self.runs.clone_from(&batch.runs);
         let times = batch.changes.iter().map(|change| change.time);
         self.oldest = times.min();
     }

@@ -69,10 +69,8 @@ pub(super) fn start(config: &Config) -> anyhow::Result<Started> {
     // Only now: what changed before is found by comparing.
     let attached = now();
     let began = Began::now();
-    let mut enrich = Enrich::new(Path::new("/"));
-    enrich.scan(attached);
-
     let reader = Reader::open(&store_path)?;
+    let enrich = enrich(config, &reader, attached)?;
     let complete_until = reader.heartbeat()?;
     writer.commit(Batch {
         gaps: gaps(&reader, complete_until, attached, &watch)?,
@@ -131,6 +129,15 @@ pub(super) fn start(config: &Config) -> anyhow::Result<Started> {
         pipeline,
         store_path,
     })
+}
+
+/// Knows what runs now, and goes on with the runs that the store knows.
+fn enrich(config: &Config, reader: &Reader, now: Timestamp) -> anyhow::Result<Enrich> {
+    let mut enrich = Enrich::new(Path::new("/"));
+    enrich.set_tools(config.runs.tools());
+    enrich.resume_runs(reader.newest_run()?, reader.runs_at_work()?);
+    enrich.scan(now);
+    Ok(enrich)
 }
 
 /// What the configuration watches, and the databases that tell of what is no file.

@@ -21,6 +21,7 @@ impl Pipeline {
     pub(super) fn commit(&mut self, heartbeat: Option<Timestamp>) -> anyhow::Result<()> {
         let mut batch: Batch = self.conclude.take_batch();
         batch.sessions = self.enrich.take_session_updates();
+        batch.runs = self.enrich.take_run_updates();
         batch.heartbeat = heartbeat.or_else(|| (!batch.changes.is_empty()).then(now));
         self.committed = now();
         let alive = batch.heartbeat;
@@ -71,8 +72,8 @@ impl Pipeline {
             pid,
         } = forgetting;
         let now = now();
-        let actor = self.enrich.actor(&Who::Pid(pid), now);
-        let change = self.conclude.forget(subject.key, now, actor)?;
+        let by = self.enrich.by(&Who::Pid(pid), now);
+        let change = self.conclude.forget(subject.key, now, by)?;
         let stored = self.writer.forget(&purge, change)?;
         let seq = stored.seq;
         self.tell(vec![stored])?;

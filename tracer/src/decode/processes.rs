@@ -32,6 +32,7 @@ pub(super) fn exec(record: &[u8], places: &dyn Places) -> Result<Event, Error> {
             cwd,
             argv_len,
             argv_bytes,
+            process_group,
             ..
         },
         rest,
@@ -59,5 +60,6 @@ pub(super) fn exec(record: &[u8], places: &dyn Places) -> Result<Event, Error> {
         },
         argv_truncated: truncated,
         cwd: path(cwd_names, cwd),
+        process_group,
     }))
 }

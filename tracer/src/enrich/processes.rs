@@ -12,6 +12,7 @@ use super::program::{MAX_ARGV_BYTES, MaskedProgram};
 use super::standing::Standing;
 use crate::observed::{self, ProcessId, Task};
 
+mod belonging;
 mod forget;
 mod session_sizes;
 
@@ -55,6 +56,8 @@ pub(super) struct Entry {
     earlier: Vec<(Timestamp, Option<Arc<MaskedProgram>>)>,
     /// When it ended.
     pub(super) exited: Option<Timestamp>,
+    /// The run that it belongs to: that of its parent, unless it began one.
+    pub(super) run: Option<u64>,
     /// How many entries have it as parent.
     children: u32,
     /// How many ancestors it has in the table.
@@ -209,6 +212,7 @@ impl Processes {
             argv,
             argv_truncated: false,
             cwd: text(&program.cwd),
+            process_group: 0,
         };
         let before = self.replace_program(key, &seen);
         self.forget_program(before);
@@ -321,6 +325,7 @@ impl Processes {
             standing,
             earlier: Vec::new(),
             exited,
+            run: None,
             children: 0,
             depth: 0,
             active: false,
@@ -328,6 +333,7 @@ impl Processes {
         };
         self.entries.insert(key, entry);
         self.set_parent(key, parent);
+        self.inherit_run(key);
         if exited.is_some() {
             self.queue(key);
             self.trim();

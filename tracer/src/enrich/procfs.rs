@@ -32,6 +32,7 @@ pub(super) struct Procfs {
 pub(super) struct Stat {
     pub(super) process: ProcessId,
     pub(super) parent: u32,
+    pub(super) process_group: u32,
     posix_session: u32,
     tty: u32,
 }
@@ -72,11 +73,13 @@ impl Procfs {
     /// The program of a process, for as long as it is the same process.
     pub(super) fn program(&self, process: ProcessId) -> Option<Program> {
         let pid = process.pid;
+        let stat = self.stat(pid)?;
         let program = Program {
             exe: self.link(pid, "exe"),
             argv: parse_cmdline(&read_some(&self.path(pid, "cmdline"), MAX_CMDLINE_BYTES)?),
             argv_truncated: false,
             cwd: self.link(pid, "cwd"),
+            process_group: stat.process_group,
         };
         self.alive(process).map(|_| program)
     }
@@ -192,6 +195,7 @@ fn parse_stat(pid: u32, text: &str) -> Option<Stat> {
             start_ns: start_ticks.saturating_mul(ProcessId::TICK_NS),
         },
         parent: id(1)?,
+        process_group: id(2)?,
         posix_session: id(3)?,
         tty: id(4)?,
     })

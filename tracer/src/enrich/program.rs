@@ -30,6 +30,7 @@ impl MaskedProgram {
             argv,
             argv_truncated,
             cwd,
+            process_group: _,
         } = seen;
         let mut argv: Vec<String> = argv.iter().map(change::Text::to_lossy).collect();
         // Masked first: a cut would part a secret from what tells that it is one.

@@ -51,7 +51,7 @@ impl Enrich {
             argv_truncated,
             cwd,
         } = program.unwrap_or_default();
-        Actor {
+        let mut actor = Actor {
             user: self.users.user(standing.euid, time),
             login_user: standing
                 .login_uid
@@ -68,7 +68,10 @@ impl Enrich {
             session: Some(session),
             unit: place.unit.clone(),
             container: self.units.container(&place, standing),
-        }
+            by: None,
+        };
+        actor.by = Some(self.runs.tools.author(&actor));
+        actor
     }
 
     /// The program of a process, and all its ancestors but the first process.

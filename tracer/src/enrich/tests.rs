@@ -8,6 +8,8 @@ use change::Text;
 use proptest::prelude::*;
 use rustix::time::{ClockId, clock_gettime};
 
+mod runs;
+
 use super::*;
 use crate::observed::{Action, FileEvent, ProcessId, Program};
 
@@ -110,6 +112,7 @@ fn program(argv: &[&str]) -> Program {
         argv: argv.iter().map(|&word| Text::from(word)).collect(),
         argv_truncated: false,
         cwd: Some("/root".into()),
+        process_group: 0,
     }
 }
 

@@ -39,6 +39,11 @@ pub(super) fn innermost(actor: &Actor, length: usize) -> String {
         .map_or_else(String::new, |command| command.shown(length))
 }
 
+/// The process's own command, cut to a length.
+pub(super) fn own(actor: &Actor, length: usize) -> String {
+    Command::of(actor).shown(length)
+}
+
 struct Command<'a> {
     exe: Option<&'a str>,
     argv: &'a [String],
@@ -48,12 +53,6 @@ struct Command<'a> {
 /// The commands, outermost first: without those that only carry the session, and without those
 /// that the one before names in full, as `sudo vim x` names `vim x`.
 fn commands(actor: &Actor) -> Vec<Command<'_>> {
-    let process = &actor.process;
-    let own = Command {
-        exe: process.exe.as_deref(),
-        argv: &process.argv,
-        truncated: process.argv_truncated,
-    };
     let above = actor.ancestry.iter().rev();
     let above = above.map(|a| Command {
         exe: a.exe.as_deref(),
@@ -61,13 +60,28 @@ fn commands(actor: &Actor) -> Vec<Command<'_>> {
         truncated: false,
     });
     let mut commands: Vec<Command<'_>> = Vec::new();
-    for command in above.skip_while(Command::carries).chain([own]) {
+    for command in above
+        .skip_while(Command::carries)
+        .chain([Command::of(actor)])
+    {
         match commands.last() {
             Some(before) if before.names(&command) => {}
             _ => commands.push(command),
         }
     }
     commands
+}
+
+impl<'a> Command<'a> {
+    /// The process's own.
+    fn of(actor: &'a Actor) -> Self {
+        let process = &actor.process;
+        Self {
+            exe: process.exe.as_deref(),
+            argv: &process.argv,
+            truncated: process.argv_truncated,
+        }
+    }
 }
 
 impl Command<'_> {

@@ -73,6 +73,7 @@ pub(super) fn actor(commands: &[&str]) -> Actor {
         }),
         unit: None,
         container: None,
+        by: None,
     }
 }
 

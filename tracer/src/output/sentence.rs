@@ -120,7 +120,7 @@ fn deed(change: &Change, object: &str, view: &View) -> String {
     }
 }
 
-fn past(op: Op) -> &'static str {
+pub(super) fn past(op: Op) -> &'static str {
     match op {
         Op::Create => "created",
         Op::Delete => "deleted",

@@ -6,6 +6,9 @@ use super::amount::counted;
 use super::{View, actor, argument};
 use crate::when;
 
+/// How far commands are indented at most that were typed in shells within shells.
+const MOST_INDENT: usize = 8;
+
 /// A session for a listing.
 pub fn session_line(body: &SessionBody, view: &View) -> String {
     let SessionBody {
@@ -69,13 +72,30 @@ pub fn recap(body: &RecapBody, view: &View) -> String {
 fn one(command: &RecapCommand, view: &View) -> String {
     let RecapCommand {
         time,
+        run: _,
+        end: _,
+        exit_code,
+        signal,
+        more,
+        cwd: _,
+        depth,
         argv,
         changes,
         subjects,
     } = command;
     let words: Vec<_> = argv.iter().map(|word| argument(word)).collect();
     let time = view.dim(&when::local(*time, &view.now));
-    let head = format!("{time}  {}", words.join(" "));
+    let indent = "  ".repeat(usize::try_from(*depth).unwrap_or(0).min(MOST_INDENT));
+    let ended = match (exit_code, signal) {
+        (_, Some(signal)) => view.red(&format!("  signal {signal}")),
+        (Some(code @ 1..), None) => view.red(&format!("  exit {code}")),
+        _ => String::new(),
+    };
+    let more = match more {
+        0 => String::new(),
+        more => format!("  and {} at once", counted(*more, "more command")),
+    };
+    let head = format!("{time}  {indent}{}{ended}{more}", words.join(" "));
     let changed = changes
         .iter()
         .zip(subjects)
@@ -109,21 +129,39 @@ mod tests {
             ..session.clone()
         };
         insta::assert_snapshot!(session_line(&open, &view()), @"    41  ssh        ?             2026-11-21 13:50:00  -                    2 changes     10.1.2.3");
+        let looked = RecapCommand {
+            time: at("14:01"),
+            run: Some(7),
+            end: Some(at("14:01")),
+            exit_code: Some(2),
+            signal: None,
+            more: 3,
+            cwd: Some("/root".to_owned()),
+            depth: 1,
+            argv: vec!["ls".to_owned(), "/nowhere".to_owned()],
+            changes: Vec::new(),
+            subjects: Vec::new(),
+        };
         let command = RecapCommand {
             time: at("14:02"),
+            exit_code: Some(0),
+            more: 0,
+            depth: 0,
             argv: ["sudo", "sh", "-c", "echo > x"].map(str::to_owned).to_vec(),
             changes: vec![1234, 1235],
             subjects: vec![
                 Subject::file("/etc/a"),
                 Subject::parse(b"sysctl:vm.swappiness").unwrap(),
             ],
+            ..looked.clone()
         };
         let body = RecapBody {
             session,
-            commands: vec![command],
+            commands: vec![looked, command],
         };
         insta::assert_snapshot!(recap(&body, &view()), @"
         alice, over ssh from 10.1.2.3 (session 41, pts/0), 13:50–14:10: 2 changes
+        2026-11-21 14:01:00    ls /nowhere  exit 2  and 3 more commands at once
         2026-11-21 14:02:00  sudo sh -c 'echo > x'
                        1234  /etc/a
                        1235  sysctl:vm.swappiness

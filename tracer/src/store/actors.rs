@@ -1,7 +1,7 @@
 //! The tables of actors, of the processes above them, and of where they come from.
 //! Most changes of a command share one actor, and all commands of a login one origin.
 
-use change::{Actor, Ancestor, Container, Process, Session, SessionKind, Timestamp, User};
+use change::{Actor, Ancestor, Author, Container, Process, Session, SessionKind, Timestamp, User};
 use rusqlite::{CachedStatement, Connection, Row};
 
 use super::Error;
@@ -19,7 +19,7 @@ const INSERT_ORIGIN: &str = "
 const SELECT_ACTOR: &str = "
     SELECT a.pid, a.start, a.exe, a.argv, a.argv_truncated, a.cwd, a.parent,
         o.uid, o.user_name, o.login_uid, o.login_name, o.session, o.session_kind, o.tty, o.remote,
-        o.unit, o.container, o.container_runtime
+        o.unit, o.container, o.container_runtime, a.author
     FROM actors a JOIN origins o ON o.id = a.origin WHERE a.id = ?1";
 const SELECT_ANCESTORS: &str = "
     WITH RECURSIVE chain (depth, pid, exe, argv, parent) AS (
@@ -166,6 +166,7 @@ pub(super) fn read(connection: &Connection, id: i64) -> Result<Actor, Error> {
 fn actor_in(row: &Row<'_>) -> rusqlite::Result<Result<(Option<i64>, Actor), String>> {
     let argv: String = row.get(3)?;
     let session_kind: Option<String> = row.get(12)?;
+    let author: String = row.get(18)?;
     let login_uid: Option<u32> = row.get(9)?;
     let login_name = row.get(10)?;
     let kind = session_kind
@@ -211,6 +212,7 @@ fn actor_in(row: &Row<'_>) -> rusqlite::Result<Result<(Option<i64>, Actor), Stri
         session,
         unit: row.get(15)?,
         container,
+        by: Author::from_word(&author),
     };
     Ok(Ok((row.get(6)?, actor)))
 }

@@ -79,6 +79,8 @@ impl Encoding {
             session,
             unit,
             container,
+            // Follows from the rest.
+            by: _,
         } = actor;
         self.0.push(VERSION);
         self.user(user);

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 
 use change::wire::SessionBody;
 use change::{
-    Actor, Ancestor, Certainty, Change, FactValue, FileState, Gap, GapReason, Op, Process, Session,
-    SessionKind, Subject, Timestamp, User,
+    Actor, Ancestor, Certainty, Change, FactValue, FileState, Gap, GapReason, Op, Process, Run,
+    RunKind, Session, SessionKind, Subject, Timestamp, User,
 };
 use rusqlite::Connection;
 use tempfile::TempDir;
@@ -216,7 +216,7 @@ pub(crate) fn person(login: User, session: u32, argv: &[&str]) -> Actor {
         argv: words(argv),
     };
     let tty = format!("pts/{session}");
-    Actor {
+    told(Actor {
         user: user(0, "root"),
         process: Process {
             pid: 4711,
@@ -240,6 +240,33 @@ pub(crate) fn person(login: User, session: u32, argv: &[&str]) -> Actor {
         login_user: Some(login),
         unit: Some(format!("session-{session}.scope")),
         container: None,
+        by: None,
+    })
+}
+
+/// An actor with the author that the store keeps for it.
+fn told(actor: Actor) -> Actor {
+    Actor {
+        by: Some(actor.author()),
+        ..actor
+    }
+}
+
+/// A run that began at a time and is at work.
+pub(crate) fn run(id: u64, kind: RunKind, actor: &Actor, start: i64, parent: Option<u64>) -> Run {
+    Run {
+        id,
+        kind,
+        tool: actor.process.argv[0].clone(),
+        actor: std::sync::Arc::new(actor.clone()),
+        start: time(start),
+        end: None,
+        exit_code: None,
+        signal: None,
+        running: true,
+        parent,
+        more: 0,
+        changes: 0,
     }
 }
 
@@ -254,7 +281,8 @@ pub(crate) fn service(name: &str) -> Actor {
         tty: None,
         remote: None,
     });
-    actor
+    actor.by = None;
+    told(actor)
 }
 
 pub(crate) fn session(id: u32, start: i64) -> SessionBody {

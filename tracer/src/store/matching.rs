@@ -76,6 +76,7 @@ fn most_of_each(query: &ChangeQuery) -> i64 {
         kind: _,
         path: _,
         before_seq: _,
+        run: None,
         limit: Some(limit),
     } = query
     else {

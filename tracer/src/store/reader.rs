@@ -2,14 +2,14 @@
 
 use std::path::Path;
 
-use change::wire::{SessionBody, VerifyBody};
-use change::{Change, ChangeQuery, Gap, GapReason, Kind, Subject, Timestamp};
+use change::wire::{Count, SessionBody, VerifyBody};
+use change::{Change, ChangeQuery, Gap, GapReason, Kind, Run, RunQuery, Subject, Timestamp};
 use rusqlite::Connection;
 
 use super::changes::{Condition, Next, Order};
 use super::{
     Error, Fact, Kept, KnownHead, Purge, changes, connection, contents, facts, forget, gaps,
-    history, meta, search, sessions, subjects, verify,
+    history, meta, runs, search, sessions, subjects, verify,
 };
 
 /// Reads from the store.
@@ -188,6 +188,48 @@ impl Reader {
     /// The newest session with that id.
     pub fn session(&self, id: u32) -> Result<Option<SessionBody>, Error> {
         sessions::by_id(&self.connection, id)
+    }
+
+    /// The runs that a query asks for, newest first, with how many changes each owns.
+    pub fn runs(&self, query: &RunQuery) -> Result<Vec<Run>, Error> {
+        runs::find(&self.connection, query)
+    }
+
+    /// The run with that number.
+    pub fn run(&self, id: u64) -> Result<Option<Run>, Error> {
+        runs::by_id(&self.connection, id)
+    }
+
+    /// The numbers of the runs within a run, oldest first.
+    pub fn runs_within(&self, id: u64) -> Result<Vec<u64>, Error> {
+        runs::within(&self.connection, id)
+    }
+
+    /// How many changes a run and those within it made, by kind and op.
+    pub fn run_summary(&self, id: u64) -> Result<Vec<Count>, Error> {
+        runs::summary(&self.connection, id)
+    }
+
+    /// The number of the newest run; 0 for none.
+    pub fn newest_run(&self) -> Result<u64, Error> {
+        runs::newest(&self.connection)
+    }
+
+    /// The runs that are not known to have ended, oldest first.
+    pub fn runs_at_work(&self) -> Result<Vec<Run>, Error> {
+        runs::at_work(&self.connection)
+    }
+
+    /// The runs of a session, newest first.
+    pub fn session_runs(&self, body: &SessionBody) -> Result<Vec<Run>, Error> {
+        let id = body.session.id;
+        let [since, until] = sessions::bounds(&self.connection, id, body.start)?;
+        self.runs(&RunQuery {
+            session: Some(id),
+            since,
+            until,
+            ..RunQuery::default()
+        })
     }
 
     /// The changes of a session, newest first.

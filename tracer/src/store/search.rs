@@ -12,7 +12,7 @@ use rusqlite::{Connection, OptionalExtension as _};
 use super::changes::{Condition, Next, Order};
 use super::error::Doing as _;
 use super::history::Name;
-use super::{Error, changes, history, matching};
+use super::{Error, changes, history, matching, runs};
 
 const IN_SESSION: &str = "c.actor IN (
     SELECT a.id FROM origins o JOIN actors a ON a.origin = o.id WHERE o.session = ?)";
@@ -142,11 +142,15 @@ fn condition(connection: &Connection, query: &ChangeQuery) -> Result<Condition, 
         session,
         path,
         by,
+        run,
         subject: _,
         before_seq,
         limit: _,
     } = query;
-    let mut condition = Condition::default();
+    let mut condition = match run {
+        Some(run) => runs::owning(connection, *run)?,
+        None => Condition::default(),
+    };
     if let Some(since) = since {
         let first = changes::first_reaching(connection, *since)?;
         condition.and("c.seq >= ?", [first.cast_signed().into()]);

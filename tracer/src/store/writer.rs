@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::path::{Path, PathBuf};
 
-use change::{Change, FactValue, Subject};
+use change::{Change, FactValue, Run, Subject};
 use rusqlite::{Connection, TransactionBehavior};
 
 use super::actors::ActorWriter;
@@ -18,7 +18,8 @@ use super::states::StateWriter;
 use super::subjects::SubjectWriter;
 use super::sync::LogFile;
 use super::{
-    Batch, Content, Error, Fact, Purge, chain, changes, connection, forget, gaps, meta, sessions,
+    Batch, Content, Error, Fact, Purge, chain, changes, connection, forget, gaps, meta, runs,
+    sessions,
 };
 
 const WRITE: &str = "write to the store";
@@ -153,6 +154,7 @@ impl Writer {
             changes,
             facts,
             sessions,
+            runs,
             gaps,
             heartbeat,
         } = batch;
@@ -169,6 +171,9 @@ impl Writer {
             chain: &mut self.chain,
             writers: Writers::new(&transaction).doing(WRITE)?,
         };
+        for run in &runs {
+            log.write_run(run).doing(WRITE)?;
+        }
         let stored = changes
             .into_iter()
             .map(|change| log.write(change))
@@ -176,6 +181,7 @@ impl Writer {
         log.fold(facts)?;
         let head = log.head;
         drop(log);
+        runs::count(&transaction, &stored).doing(WRITE)?;
         for session in &sessions {
             sessions::write(&transaction, session).doing(WRITE)?;
         }
@@ -292,6 +298,20 @@ impl Log<'_> {
             chain,
         };
         Ok(change)
+    }
+
+    /// Writes a run, or what is new of it.
+    fn write_run(&mut self, run: &Run) -> rusqlite::Result<()> {
+        let Self {
+            connection,
+            memory,
+            writers,
+            ..
+        } = self;
+        runs::write(connection, run, || {
+            let written = memory.actor(&mut writers.actors, &run.actor);
+            written.map(|(id, _)| id)
+        })
     }
 
     /// Writes the subject and the states of a change, as far as they are new.
