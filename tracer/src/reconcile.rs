@@ -57,6 +57,24 @@ pub struct Difference {
     pub contested: bool,
 }
 
+impl Difference {
+    /// Whether the file that was found is there still, or the one that was missed is still missing. What
+    /// has got its true name meanwhile, or was removed or made, was so while it was watched: an exact
+    /// record tells of it.
+    pub fn holds(&self) -> bool {
+        let now = open::file(&self.path).and_then(rustix::fs::fstat);
+        match (&self.found, now) {
+            (Some(found), Ok(now)) => {
+                let now = Identity::of(&now);
+                (found.identity.dev, found.identity.inode) == (now.dev, now.inode)
+            }
+            // What cannot be looked at is as it was found.
+            (Some(_), Err(error)) => !matches!(error, Errno::NOENT | Errno::NOTDIR),
+            (None, now) => now.is_err(),
+        }
+    }
+}
+
 /// Says how a file differs from what was believed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum DifferenceKind {

@@ -105,8 +105,8 @@ impl Pipeline {
             // What it says is compared, and not the file.
             return Ok(());
         }
-        if self.assembler.is_in_hand(&difference.path) {
-            // An exact record tells of it in a moment.
+        if self.assembler.is_in_hand(&difference.path) || !difference.holds() {
+            // An exact record tells of it in a moment, or has told already.
             return Ok(());
         }
         let now = now();
@@ -132,8 +132,9 @@ impl Pipeline {
             if self.watches_by_probes {
                 self.watch_roots(&roots);
             }
-            if !roots.is_empty() {
-                // What was made in them before they were watched is found by comparing.
+            // What was made in them before they were watched is found by comparing; a file that another one
+            // took the place of was seen to come from the directory around it.
+            if roots.iter().any(|root| root.depth != RootDepth::File) {
                 self.compare_again();
             }
         }

@@ -222,3 +222,35 @@ fn a_tree_that_is_gone_is_told_with_all_that_was_in_it() {
     fs::remove_dir_all(host.join("")).unwrap();
     assert_eq!(host.reconcile(), ["Gone ", "Gone a", "Gone a/b"]);
 }
+
+#[test]
+fn a_difference_holds_while_the_file_is_where_it_was_found() {
+    let host = Host::new();
+    host.write("new", "x");
+    let path = Text::from(host.join("new").as_os_str().as_encoded_bytes());
+    let capture = Capture::new(CaptureConfig::default()).unwrap();
+    let Captured::Found(found) = capture.read(&path, None) else {
+        panic!("it is there");
+    };
+    let made = Difference {
+        path: path.clone(),
+        kind: DifferenceKind::New,
+        before: None,
+        found: Some(*found),
+        contested: false,
+    };
+    let gone = Difference {
+        kind: DifferenceKind::Gone,
+        before: Some(FileState::default()),
+        found: None,
+        path,
+        contested: false,
+    };
+    assert!(made.holds() && !gone.holds());
+    host.write("new", "written on");
+    assert!(made.holds());
+    fs::rename(host.join("new"), host.join("renamed")).unwrap();
+    assert!(!made.holds() && gone.holds());
+    host.write("new", "another one");
+    assert!(!made.holds());
+}
