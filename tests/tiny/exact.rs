@@ -4,6 +4,7 @@ use std::fs::{self, File};
 use std::io::{Seek as _, SeekFrom, Write as _};
 use std::os::unix::fs::FileExt as _;
 use std::path::Path;
+use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -93,6 +94,50 @@ fn a_file_that_is_written_for_long_shows_each_time_what_was_there() {
     let last = acted.changes.last().unwrap();
     let whole = fs::read(acted.folder.join("file")).unwrap();
     assert_eq!(last["after"]["hash"], name_of(&whole), "{last:#}");
+}
+
+#[test]
+fn what_two_processes_write_in_turn_is_never_shown_as_the_other_s() {
+    /// How often each writes, without a pause and in place.
+    const TURNS: usize = 200;
+    let folder = daemon().tree().join("in-turn");
+    fs::create_dir(&folder).unwrap();
+    let path = folder.join("file");
+    fs::write(&path, "0000\n").unwrap();
+    daemon().one(&path);
+    // `dd` opens, writes in place and closes; each letter is a process of its own, and no child of a
+    // loop that would make one change of them all.
+    let script = r#"i=0; while [ $i -lt "$3" ]; do printf '%s%03d\n' "$2" $i | dd of="$1" conv=notrunc 2> /dev/null; i=$((i + 1)); done"#;
+    let writer = |letter: &str| {
+        let mut shell = Command::new("sh");
+        shell.args(["-c", script, "sh"]).arg(&path);
+        shell.args([letter, &TURNS.to_string()]).spawn().unwrap()
+    };
+    let mut writers = ["a", "b"].map(|letter| (letter, writer(letter)));
+    let pids: Vec<(u32, &str)> = (writers.iter())
+        .map(|(letter, writer)| (writer.id(), *letter))
+        .collect();
+    for (_, writer) in &mut writers {
+        assert!(writer.wait().unwrap().success());
+    }
+    let changes = daemon().who(&path);
+    let mut known = 0;
+    for change in &changes[..changes.len() - 1] {
+        let notes = change["notes"].as_array().into_iter().flatten();
+        let is_shared = notes.into_iter().any(|note| note == "same-tick");
+        let ancestry = change["actor"]["ancestry"].as_array().unwrap();
+        let by = |pid: &u32| ancestry.iter().any(|kin| kin["pid"] == *pid);
+        let (_, letter) = pids.iter().find(|(pid, _)| by(pid)).unwrap();
+        if is_shared || is_unknown(change) {
+            continue;
+        }
+        let own = |turn: usize| {
+            change["after"]["hash"] == name_of(format!("{letter}{turn:03}\n").as_bytes())
+        };
+        assert!((0..TURNS).any(own), "of {letter}: {change:#}");
+        known += 1;
+    }
+    assert!(known > 0, "{} changes", changes.len());
 }
 
 #[test]

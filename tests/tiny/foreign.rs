@@ -5,6 +5,7 @@ use std::fs::{self, File};
 use std::os::fd::AsRawFd as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Once;
 
 use nix::mount::{MsFlags, mount, umount};
 use serde_json::Value;
@@ -38,46 +39,41 @@ echo 2 > /proc/fs/nfsd/threads
 echo Y > /proc/fs/nfsd/v4_end_grace 2> /dev/null || true
 "#;
 
-const STOP: &str = r#"
-echo 0 > /proc/fs/nfsd/threads
-for cache in nfsd.fh nfsd.export auth.unix.ip; do
-    date +%s > "/proc/net/rpc/$cache/flush"
-done
-umount /proc/fs/nfsd
-"#;
+/// What the server serves: a watched tree and a folder that is not watched.
+const SERVED: &str = "/var/lib/tracer-nfs";
 
-/// Holds the server while it serves.
-struct Server;
-
-impl Server {
-    fn start(folder: &Path) -> Self {
-        let served = run(Command::new("sh").args(["-c", SERVE, "sh"]).arg(folder));
-        assert_eq!(served.code, Some(0), "{served:?}");
-        Self
-    }
+/// Makes the tree that the shared daemon watches for these tests.
+pub(crate) fn make() -> PathBuf {
+    let tree = Path::new(SERVED).join("tree");
+    fs::create_dir_all(&tree).unwrap();
+    tree
 }
 
-impl Drop for Server {
-    fn drop(&mut self) {
-        let stopped = run(Command::new("sh").args(["-c", STOP]));
-        assert!(
-            std::thread::panicking() || stopped.code == Some(0),
-            "{stopped:?}"
-        );
-    }
+/// A folder that is served, from the first time that one is asked for: until the time of grace is
+/// over a server lets nobody open anything, so that it serves all tests.
+fn served(name: &str) -> PathBuf {
+    static IS_SERVING: Once = Once::new();
+    let folder = Path::new(SERVED).join(name);
+    fs::create_dir_all(&folder).unwrap();
+    IS_SERVING.call_once(|| {
+        let served = run(Command::new("sh").args(["-c", SERVE, "sh", SERVED]));
+        assert_eq!(served.code, Some(0), "{served:?}");
+    });
+    folder
 }
 
 /// What a client of the server mounts, until it is dropped.
 struct Client(PathBuf);
 
 impl Client {
-    fn mount(point: PathBuf) -> Self {
+    fn mount(name: &str, point: PathBuf) -> Self {
         // What the server changes is seen at the next look, not only when a cache is too old.
         let options =
             "vers=4.2,proto=tcp,port=2049,sec=sys,addr=127.0.0.1,clientaddr=127.0.0.1,noac";
         let none = MsFlags::empty();
+        let served = format!("127.0.0.1:/{name}");
         mount(
-            Some("127.0.0.1:/"),
+            Some(served.as_str()),
             &point,
             Some("nfs4"),
             none,
@@ -100,17 +96,13 @@ impl Drop for Client {
 
 #[test]
 fn what_a_client_of_the_nfs_server_writes_is_told_at_once_as_by_the_server() {
-    let (folder, point) = (
-        daemon().tree().join("served"),
-        daemon().outside().join("client"),
-    );
-    fs::create_dir(&folder).unwrap();
+    let point = daemon().outside().join("client");
+    let folder = served("tree");
     fs::create_dir(&point).unwrap();
     fs::write(folder.join("file"), "before\n").unwrap();
     daemon().one(folder.join("file"));
 
-    let server = Server::start(&folder);
-    let client = Client::mount(point.clone());
+    let client = Client::mount("tree", point.clone());
     fs::write(point.join("file"), "after, and longer\n").unwrap();
     // The server keeps the file open for a while: what it wrote may be told only as it is closed.
     let change = wait_for("the whole write is told", || {
@@ -131,7 +123,7 @@ fn what_a_client_of_the_nfs_server_writes_is_told_at_once_as_by_the_server() {
     fs::remove_file(point.join("renamed")).unwrap();
     let change = newest(&folder.join("renamed"), "delete");
     assert_eq!(change["certainty"], "exact", "{change:#}");
-    drop((client, server));
+    drop(client);
     tell(
         HEADING,
         "NFS, a client changes what is served from a watched directory",
@@ -142,15 +134,11 @@ fn what_a_client_of_the_nfs_server_writes_is_told_at_once_as_by_the_server() {
 
 #[test]
 fn what_is_written_to_a_mounted_nfs_is_told_and_what_its_server_does_is_found() {
-    let (folder, point) = (
-        daemon().outside().join("served"),
-        daemon().tree().join("client"),
-    );
-    fs::create_dir(&folder).unwrap();
+    let point = daemon().tree().join("client");
+    let folder = served("other");
     fs::create_dir(&point).unwrap();
     fs::write(folder.join("file"), "before\n").unwrap();
-    let server = Server::start(&folder);
-    let client = Client::mount(point.clone());
+    let client = Client::mount("other", point.clone());
     let file = point.join("file");
     let found = newest(&file, "create");
     assert_eq!(found["certainty"], "late", "{found:#}");
@@ -186,7 +174,7 @@ fn what_is_written_to_a_mounted_nfs_is_told_and_what_its_server_does_is_found() 
     assert_eq!(late["certainty"], "late", "{late:#}");
     assert_eq!(late["actor"], Value::Null, "{late:#}");
     assert_eq!(late["after"]["size"], 26, "{late:#}");
-    drop((client, server));
+    drop(client);
     tell(
         HEADING,
         "NFS, change by the server or another client",

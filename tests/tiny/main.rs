@@ -32,7 +32,8 @@ fn daemon() -> &'static Daemon {
     static DAEMON: OnceLock<Daemon> = OnceLock::new();
     DAEMON.get_or_init(|| {
         let mut watch = vec!["/etc".to_owned()];
-        watch.extend(roots::make().map(|tree| tree.display().to_string()));
+        let trees = roots::make().into_iter().chain([foreign::make()]);
+        watch.extend(trees.map(|tree| tree.display().to_string()));
         let mut daemon = Daemon::prepare(&Options {
             name: "shared",
             also_watch: watch,

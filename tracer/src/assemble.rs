@@ -9,6 +9,7 @@ mod contents;
 mod names;
 mod pending;
 mod renames;
+mod writes;
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
@@ -138,79 +139,6 @@ impl Assembler {
         };
         let found = self.pending.values().find(is_same)?;
         Some(found.path.clone())
-    }
-
-    /// Content was, or may have been, written.
-    fn write(
-        &mut self,
-        path: Text,
-        action: &Action,
-        seen: &Seen<'_>,
-        is_same_program: &dyn Fn(&Who, &Who) -> bool,
-    ) {
-        let closed = matches!(action, Action::Closed { .. });
-        let created = matches!(action, Action::Closed { created: true });
-        if let Some(pending) = self.pending.get_mut(&path) {
-            // Nothing happened through this description that is not known already.
-            let idle = closed || matches!(action, Action::Released { .. });
-            if idle && !created && pending.is_unchanged(seen.inode) && !pending.is_by(seen.who) {
-                pending.forget_description(seen.description);
-                return;
-            }
-            if pending.belongs(seen, is_same_program) {
-                self.write_on(path, action, seen);
-                return;
-            }
-            self.finish(&path);
-        }
-        let came = if created {
-            Came::Created
-        } else {
-            Came::Existed
-        };
-        let mut pending = Pending::new(path.clone(), came, seen);
-        pending.write(action, seen);
-        self.begin(pending);
-        self.touched.push(path);
-    }
-
-    /// Content was written by the action that is in the making.
-    fn write_on(&mut self, path: Text, action: &Action, seen: &Seen<'_>) {
-        if let Some(pending) = self.pending.get_mut(&path) {
-            let created = matches!(action, Action::Closed { created: true });
-            if created && pending.came == Came::Existed {
-                // Only the closing tells of the creation, and something was told before it.
-                pending.came = Came::Created;
-            }
-            pending.write(action, seen);
-            let due = pending.due();
-            if due < pending.look_at {
-                // It was open under a temporary name, and now it is complete.
-                pending.look_at = due;
-                self.due.push(Reverse((due, path.clone())));
-            }
-        }
-        self.touched.push(path);
-    }
-
-    /// Attributes were set.
-    fn touch(
-        &mut self,
-        path: Text,
-        touched: Touched,
-        seen: &Seen<'_>,
-        is_same_program: &dyn Fn(&Who, &Who) -> bool,
-    ) {
-        match self.pending.get_mut(&path) {
-            Some(pending) if pending.belongs(seen, is_same_program) => pending.touch(touched, seen),
-            _ => {
-                self.finish(&path);
-                let mut pending = Pending::new(path.clone(), Came::Existed, seen);
-                pending.touch(touched, seen);
-                self.begin(pending);
-            }
-        }
-        self.touched.push(path);
     }
 
     /// A name is there that was not there before.

@@ -94,6 +94,14 @@ impl Captured {
         }
     }
 
+    /// The hash of the content, where it is known.
+    pub fn hash(&self) -> Option<&str> {
+        match self {
+            Self::Found(found) => found.state.hash.as_deref(),
+            Self::Absent | Self::Unreadable(_) => None,
+        }
+    }
+
     /// Takes the content out of it, with the state that names it.
     pub fn take_content(&mut self) -> Option<(FileState, Vec<u8>)> {
         match self {

@@ -128,7 +128,7 @@ impl Conclude {
             came,
             deleted,
             operations,
-            shared,
+            notes,
             inode,
             writing,
             touched,
@@ -139,7 +139,7 @@ impl Conclude {
             inode => inode,
         };
         let before = self.ledger.known(&path)?;
-        let mut draft = Draft {
+        let draft = Draft {
             time,
             path,
             op: Op::Modify,
@@ -147,12 +147,9 @@ impl Conclude {
             before: before.as_ref().map(|known| known.state.clone()),
             after: None,
             operations,
-            notes: Vec::new(),
+            notes,
             by,
         };
-        if shared {
-            draft.notes.push(Note::SharedDescription);
-        }
         match came {
             _ if deleted => self.deleted(draft),
             Came::Renamed {

@@ -149,6 +149,15 @@ pub struct FileEvent {
 }
 
 impl FileEvent {
+    /// The other name that it is about: before a rename, or of the file that is linked.
+    pub fn other_name(&self) -> Option<&Text> {
+        match &self.action {
+            Action::Renamed { from, .. } => Some(&from.path),
+            Action::Linked { existing } => existing.as_ref(),
+            _ => None,
+        }
+    }
+
     /// The names that a directory had and has, if it was made or renamed; a new one has had none other.
     pub fn placed_directory(&self) -> Option<(Text, Text)> {
         let inode = self.inode?;

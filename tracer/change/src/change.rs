@@ -160,16 +160,20 @@ pub enum Note {
     OpenedBefore,
     /// The file was replaced by another one: its inode changed.
     Replaced,
+    /// Another process that had the file open for writing closed it within the tick of the file's times
+    /// in which this change was made, before it was read: some of it may be that one's.
+    SameTick,
 }
 
 impl Note {
     /// Every note with the word for it.
-    pub const ALL: [(Self, &'static str); 5] = [
+    pub const ALL: [(Self, &'static str); 6] = [
         (Self::SameContent, "same-content"),
         (Self::MovedOn, "moved-on"),
         (Self::SharedDescription, "shared-description"),
         (Self::OpenedBefore, "opened-before"),
         (Self::Replaced, "replaced"),
+        (Self::SameTick, "same-tick"),
     ];
 
     /// The word for it in JSON and tables.

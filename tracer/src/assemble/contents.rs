@@ -1,6 +1,6 @@
 //! The contents of changes in the making: when they are to be read, and where they wait.
 
-use change::{FileState, Text};
+use change::{FileState, Text, Timestamp};
 
 use super::Assembler;
 use crate::capture::Captured;
@@ -29,11 +29,14 @@ impl Assembler {
         self.pending.get(path)?.inode
     }
 
-    /// Hands over what was read of a path that [`Assembler::take_touched`] told.
-    pub fn set_captured(&mut self, path: &Text, captured: Captured) {
+    /// Hands over what was read of a path that [`Assembler::take_touched`] told, and until when.
+    pub fn set_captured(&mut self, path: &Text, captured: Captured, until: Timestamp) {
         if let Some(pending) = self.pending.get_mut(path) {
             self.content_bytes += captured.content_len();
-            pending.captured = Some(captured);
+            if let Some(hidden) = pending.settle_doubt(captured, until) {
+                self.finish(path);
+                self.begin(hidden);
+            }
         }
     }
 

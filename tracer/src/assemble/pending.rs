@@ -2,14 +2,11 @@
 
 use std::time::Duration;
 
-use change::{Text, Timestamp};
+use change::{Note, Text, Timestamp};
 
 use super::{LONGEST, QUIET, Seen, names};
 use crate::capture::Captured;
 use crate::observed::{Action, Inode, Who};
-
-/// As coarse as the times of files are at most: a tick where the kernel counts 100 a second.
-const TICK_NS: i64 = 10_000_000;
 
 /// How many writers' descriptions a change remembers.
 const MAX_DESCRIPTIONS: usize = 64;
@@ -29,8 +26,8 @@ pub struct Assembled {
     pub deleted: bool,
     /// How often the file was written: opened, written and closed.
     pub operations: u64,
-    /// Whether several processes wrote through one description.
-    pub shared: bool,
+    /// What is not sure of its actor.
+    pub notes: Vec<Note>,
     /// The file as the kernel saw it last.
     pub inode: Option<Inode>,
     /// Whether the kernel told of a write as it began: times and size were still those before.
@@ -96,7 +93,7 @@ pub(super) struct Pending {
     pub(super) operations: u64,
     /// Who wrote through which description.
     writers: Vec<(u64, Who)>,
-    shared: bool,
+    notes: Vec<Note>,
     /// An open is about to create it, and no close was seen yet.
     pub(super) open: bool,
     /// The last that was told is that a write began: what it writes may not be there yet.
@@ -104,6 +101,18 @@ pub(super) struct Pending {
     touched: Touched,
     pub(super) inode: Option<Inode>,
     pub(super) captured: Option<Captured>,
+    /// When that had been read.
+    pub(super) captured_at: Timestamp,
+    /// Who may have written since, unseen.
+    doubted: Option<Doubted>,
+}
+
+/// Who may have written to a file unseen, last of all.
+struct Doubted {
+    time: Timestamp,
+    who: Who,
+    /// Whether nobody else may have.
+    is_one: bool,
 }
 
 impl Pending {
@@ -118,12 +127,14 @@ impl Pending {
             who: seen.who.clone(),
             operations: 0,
             writers: Vec::new(),
-            shared: false,
+            notes: Vec::new(),
             open: false,
             writing: false,
             touched: Touched::Attributes,
             inode: seen.inode,
             captured: None,
+            captured_at: Timestamp::MAX,
+            doubted: None,
         }
     }
 
@@ -160,6 +171,77 @@ impl Pending {
         inode.is_some() && self.inode == inode
     }
 
+    /// Somebody ends to hold the file open through a description of its own, and may have written to it
+    /// unseen at any time since it was opened: its times and size stay the same where that was within a
+    /// tick of the last write. Whether what was read is to be held against what is there now.
+    pub(super) fn doubt(&mut self, closed: bool, seen: &Seen<'_>) -> bool {
+        let is_own = self.writer(seen.description).is_some();
+        if closed {
+            self.forget_description(seen.description);
+        }
+        if is_own {
+            return false;
+        }
+        self.note(Note::SameTick);
+        if self.captured.is_none() || self.captured_at > seen.time {
+            return false;
+        }
+        let doubted = self.doubted.get_or_insert_with(|| Doubted {
+            time: seen.time,
+            who: seen.who.clone(),
+            is_one: true,
+        });
+        doubted.is_one &= is_same_process(&doubted.who, seen.who);
+        true
+    }
+
+    /// Who still writes through other descriptions than this one.
+    pub(super) fn take_others(&mut self, description: Option<u64>) -> Vec<(u64, Who)> {
+        let writers = std::mem::take(&mut self.writers).into_iter();
+        writers
+            .filter(|(known, _)| Some(*known) != description)
+            .collect()
+    }
+
+    /// Others have the file open, and wrote to it just before: what they write within a tick of this
+    /// one's writes is not told apart from these.
+    pub(super) fn share_with(&mut self, others: Vec<(u64, Who)>) {
+        if !others.is_empty() {
+            self.note(Note::SameTick);
+        }
+        self.writers.extend(others);
+    }
+
+    /// What was read now, after a doubt; gives back the change of whoever wrote unseen, if somebody did.
+    pub(super) fn settle_doubt(&mut self, captured: Captured, until: Timestamp) -> Option<Self> {
+        let doubted = self.doubted.take();
+        let before = self.captured.as_ref().and_then(Captured::hash);
+        let is_other = before.is_some() && captured.hash().is_some_and(|now| before != Some(now));
+        let Some(doubted) = doubted.filter(|_| is_other) else {
+            (self.captured, self.captured_at) = (Some(captured), until);
+            return None;
+        };
+        let seen = Seen {
+            time: doubted.time,
+            who: &doubted.who,
+            inode: self.inode,
+            description: None,
+        };
+        let mut hidden = Self::new(self.path.clone(), Came::Existed, &seen);
+        hidden.touched = Touched::Content;
+        (hidden.captured, hidden.captured_at) = (Some(captured), until);
+        if !doubted.is_one {
+            hidden.note(Note::SameTick);
+        }
+        Some(hidden)
+    }
+
+    fn note(&mut self, note: Note) {
+        if !self.notes.contains(&note) {
+            self.notes.push(note);
+        }
+    }
+
     pub(super) fn forget_description(&mut self, description: Option<u64>) {
         self.writers
             .retain(|(known, _)| Some(*known) != description);
@@ -192,6 +274,10 @@ impl Pending {
     pub(super) fn write(&mut self, action: &Action, seen: &Seen<'_>) {
         let before = self.inode;
         self.last = seen.time;
+        // Whatever is there now is this one's, too.
+        if self.doubted.take().is_some() {
+            self.note(Note::SameTick);
+        }
         self.inode = seen.inode.or(self.inode);
         self.writing = *action == Action::Dirtied && seen.inode.is_some();
         if !matches!(action, Action::Closed { created: false }) {
@@ -221,21 +307,30 @@ impl Pending {
     /// Names the process that was seen as the one who made the change.
     fn claim(&mut self, seen: &Seen<'_>) {
         if !self.is_by(seen.who) {
-            self.shared |= self.writer(seen.description).is_some() || is_child(seen.who, &self.who);
+            if self.writer(seen.description).is_some() || is_child(seen.who, &self.who) {
+                self.note(Note::SharedDescription);
+            }
             self.who = seen.who.clone();
         }
     }
 
-    /// Another file, or another content, took the place of this one. What was not read of it by then is
-    /// not known any more; nor what was read, if both may bear the same times: these can be as coarse as
-    /// the clock's tick, and a file that was replaced twice can have its number and size again.
+    /// Another file, or another content, takes the place of this one. What was not read of it by then is
+    /// not known any more; nor what was read later, if both bear the same times and size: times can be as
+    /// coarse as the clock's tick, and a file that was replaced twice can have its number again.
     pub(super) fn supersede(&mut self, seen: &Seen<'_>) {
         let Some(own) = self.inode else {
             return;
         };
-        let is_told_apart = seen.inode.is_some_and(|by| by.mtime_ns != own.mtime_ns);
-        let is_same_tick = seen.time.as_nanos() - self.last.as_nanos() < TICK_NS;
-        if self.captured.is_none() || is_same_tick && !is_told_apart {
+        // What a write that had only begun has left is nowhere any more.
+        let has_begun = std::mem::take(&mut self.writing);
+        let is_read = self.captured.is_some() && !has_begun;
+        if is_read && self.captured_at <= seen.time {
+            return;
+        }
+        let is_told_apart = seen
+            .inode
+            .is_some_and(|by| (by.mtime_ns, by.size) != (own.mtime_ns, own.size));
+        if !is_read || !is_told_apart {
             self.captured = Some(Captured::Absent);
         }
     }
@@ -248,7 +343,14 @@ impl Pending {
 
     /// Follows a clock that was set by so many nanoseconds.
     pub(super) fn set_clock(&mut self, step_ns: i64) {
-        for time in [&mut self.first, &mut self.last, &mut self.look_at] {
+        let Self {
+            first,
+            last,
+            look_at,
+            captured_at,
+            ..
+        } = self;
+        for time in [first, last, look_at, captured_at] {
             *time = time.plus_nanos(step_ns);
         }
     }
@@ -275,7 +377,7 @@ impl Pending {
             came: self.came,
             deleted: self.state == State::Deleted,
             operations: self.operations.max(1),
-            shared: self.shared,
+            notes: self.notes,
             inode: self.inode,
             writing: self.writing,
             touched: self.touched,

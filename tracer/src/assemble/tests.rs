@@ -1,6 +1,6 @@
 //! What users do, told as the kernel tells it.
 
-use change::FileState;
+use change::{FileState, Note};
 
 use super::*;
 use crate::capture::{Captured, Found, Identity};
@@ -81,7 +81,7 @@ fn describe(assembled: &Assembled) -> String {
         came,
         deleted,
         operations,
-        shared,
+        notes,
         ..
     } = assembled;
     let came = match came {
@@ -95,7 +95,8 @@ fn describe(assembled: &Assembled) -> String {
     } else {
         String::new()
     };
-    let shared = if *shared { " shared" } else { "" };
+    let is_shared = notes.contains(&Note::SharedDescription);
+    let shared = if is_shared { " shared" } else { "" };
     format!("{} {came} {path}{many}{shared}", who.pid())
 }
 
@@ -422,7 +423,7 @@ fn content_does_not_pile_up_with_the_changes_that_wait() {
         let captured = Captured::Found(Box::new(found));
         story
             .assembler
-            .set_captured(&path.as_str().into(), captured);
+            .set_captured(&path.as_str().into(), captured, story.time);
         handed_over += story.assembler.take_excess().len();
     }
     assert_eq!(handed_over, 18);
@@ -497,4 +498,140 @@ fn what_is_written_after_a_file_got_its_name_belongs_to_it() {
     assert_eq!(all.len(), 1);
     assert_eq!(describe(&all[0]), "5 created /etc/a");
     assert_eq!(all[0].inode.map(|inode| inode.size), Some(9));
+}
+
+/// A content, as it was read.
+fn captured(hash: &str) -> Captured {
+    Captured::Found(Box::new(Found {
+        state: FileState {
+            hash: Some(hash.to_owned()),
+            ..FileState::default()
+        },
+        bytes: None,
+        moved_on: false,
+        identity: Identity::default(),
+    }))
+}
+
+#[test]
+fn what_was_read_after_another_wrote_in_the_same_tick_is_not_known() {
+    let (alice, bob) = (process(10, 1), process(20, 2));
+    // How long after alice's change it was read, and bob told to write, in milliseconds; and what size he
+    // left.
+    let is_known = |read: i64, wrote: i64, size: u64| {
+        let mut story = Story::new();
+        story.then(&alice, "/e/f", CLOSED);
+        let until = story.time.plus_nanos(read * 1_000_000);
+        story
+            .assembler
+            .set_captured(&"/e/f".into(), captured("alice"), until);
+        story.time = story.time.plus_nanos((wrote - 1) * 1_000_000);
+        story.inode.size = size - 1;
+        story.then(&bob, "/e/f", Action::Dirtied);
+        let all = story.assembler.take_all();
+        matches!(all[0].captured, Some(Captured::Found(_)))
+    };
+    assert!(is_known(1, 2, 1), "read before bob wrote");
+    assert!(!is_known(3, 2, 1), "bob may have written it");
+    assert!(is_known(3, 2, 5), "bob left another size");
+}
+
+#[test]
+fn what_a_write_that_had_only_begun_left_is_not_known_after_another_s() {
+    let (alice, bob) = (process(10, 1), process(20, 2));
+    let mut story = Story::new();
+    story.then(&alice, "/e/f", CLOSED);
+    let until = story.time;
+    story
+        .assembler
+        .set_captured(&"/e/f".into(), captured("before"), until);
+    story.then(&alice, "/e/f", Action::Dirtied);
+    story.through(&bob, "/e/f", CLOSED, 2);
+    let all = story.assembler.take_all();
+    assert!(matches!(all[0].captured, Some(Captured::Absent)));
+    assert!(!all[0].writing);
+}
+
+#[test]
+fn what_was_not_read_before_another_wrote_is_not_known() {
+    let (alice, bob) = (process(10, 1), process(20, 2));
+    let mut story = Story::new();
+    story.then(&alice, "/e/f", CLOSED);
+    story.then(&bob, "/e/f", CLOSED);
+    let all = story.assembler.take_all();
+    assert!(matches!(all[0].captured, Some(Captured::Absent)));
+    assert!(all[1].captured.is_none(), "it is read when it is told");
+}
+
+#[test]
+fn who_wrote_unseen_is_told_by_the_content() {
+    let (alice, bob, carol) = (process(10, 1), process(20, 2), process(30, 3));
+    let quiet = |story: &mut Story, who: &Who, description: u64| {
+        // Neither times nor size are others.
+        story.inode.size -= 1;
+        story.through(who, "/e/f", CLOSED, description);
+    };
+    let read = |story: &mut Story, hash: &str| {
+        let touched = story.assembler.take_touched();
+        assert_eq!(touched, ["/e/f".into()], "it is to be read");
+        story.time = story.time.plus_nanos(1);
+        let until = story.time;
+        story
+            .assembler
+            .set_captured(&touched[0], captured(hash), until);
+    };
+    let told = |story: &mut Story| {
+        let all = story.assembler.take_all();
+        let tell = |one: &Assembled| {
+            let hash = one.captured.as_ref().and_then(Captured::hash);
+            let doubt = one.notes.contains(&Note::SameTick);
+            let doubt = if doubt { " maybe" } else { "" };
+            format!("{} {}{doubt}", one.who.pid(), hash.unwrap_or("?"))
+        };
+        all.iter().map(tell).collect::<Vec<_>>()
+    };
+
+    let mut story = Story::new();
+    story.then(&alice, "/e/f", CLOSED);
+    read(&mut story, "by alice");
+    quiet(&mut story, &bob, 2);
+    read(&mut story, "by alice");
+    assert_eq!(told(&mut story), ["10 by alice maybe"]);
+
+    let mut story = Story::new();
+    story.then(&alice, "/e/f", CLOSED);
+    read(&mut story, "by alice");
+    quiet(&mut story, &bob, 2);
+    read(&mut story, "by bob");
+    assert_eq!(told(&mut story), ["10 by alice maybe", "20 by bob"]);
+
+    let mut story = Story::new();
+    story.then(&alice, "/e/f", CLOSED);
+    read(&mut story, "by alice");
+    quiet(&mut story, &bob, 2);
+    quiet(&mut story, &carol, 3);
+    read(&mut story, "by one of them");
+    assert_eq!(
+        told(&mut story),
+        ["10 by alice maybe", "20 by one of them maybe"]
+    );
+
+    let mut story = Story::new();
+    story.then(&alice, "/e/f", CLOSED);
+    quiet(&mut story, &bob, 2);
+    read(&mut story, "by either");
+    assert_eq!(told(&mut story), ["10 by either maybe"]);
+
+    // Bob's write has begun, and may come after alice's.
+    let mut story = Story::new();
+    story.through(&bob, "/e/f", Action::Dirtied, 2);
+    story.then(&alice, "/e/f", CLOSED);
+    read(&mut story, "by either");
+    assert_eq!(told(&mut story), ["20 ?", "10 by either maybe"]);
+
+    // The shell that opened it for what it ran ends to hold the very description.
+    let mut story = Story::new();
+    story.through(&alice, "/e/f", Action::Dirtied, 1);
+    quiet(&mut story, &bob, 1);
+    assert_eq!(told(&mut story), ["10 ?"]);
 }

@@ -210,9 +210,14 @@ impl Pipeline {
         self.enrich.observe(&observation, time);
         let Observation { who, event, .. } = observation;
         self.horizon = self.horizon.max(time);
+        let inventory = &self.inventory;
+        let is_database = |path: &Text| inventory.source_of(path).is_some();
         match event {
-            Event::File(event) if self.inventory.source_of(&event.path).is_some() => {
+            Event::File(event) if is_database(&event.path) => {
                 self.database_touched(time, &who, &event);
+            }
+            Event::File(event) if event.other_name().is_some_and(is_database) => {
+                // A copy that is put aside, outside the trees.
             }
             Event::File(event) => {
                 add(&self.shared.file_records, 1);
@@ -251,7 +256,8 @@ impl Pipeline {
             } else {
                 self.conclude.read(&path, expected.as_ref())
             };
-            self.assembler.set_captured(&path, captured);
+            let until = self.clocks.now();
+            self.assembler.set_captured(&path, captured, until);
             for (state, bytes) in self.assembler.take_excess() {
                 self.conclude.keep(&state, bytes);
             }

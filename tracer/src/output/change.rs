@@ -191,6 +191,9 @@ fn in_words(note: Note) -> Option<&'static str> {
         }
         Note::OpenedBefore => Some("the process had the file open before tracing began"),
         Note::Replaced => Some("the file was replaced by another one"),
+        Note::SameTick => Some(
+            "another process that could write to it closed it in the same clock tick: some of this may be its doing",
+        ),
     }
 }
 
