@@ -11,6 +11,7 @@ mod foreign;
 mod hostile;
 mod lifecycle;
 mod modules;
+mod mounted;
 mod mounts;
 mod names;
 mod odd;

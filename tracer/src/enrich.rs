@@ -23,7 +23,7 @@ use crate::observed::{Event, Observation, Task, Who};
 mod actors;
 mod adopt;
 mod clock;
-mod mask;
+pub(crate) mod mask;
 mod place;
 mod processes;
 mod procfs;
@@ -193,7 +193,7 @@ impl Enrich {
                     self.actors.forget(key);
                 }
             }
-            Event::File(_) | Event::Sysctl { .. } | Event::Module { .. } => {
+            Event::File(_) | Event::Sysctl { .. } | Event::Module { .. } | Event::Mount(_) => {
                 self.take_in(task, time, false);
                 self.processes.mark_active(key);
             }

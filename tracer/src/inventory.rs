@@ -3,6 +3,7 @@
 
 mod dpkg;
 mod modules;
+mod mounts;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -11,8 +12,17 @@ use std::path::{Path, PathBuf};
 
 use change::{FactValue, Kind, Op, Text, Timestamp};
 
+pub use self::mounts::Mounted;
+use self::mounts::Noise;
+use crate::config;
+
 /// Holds the facts of one source by their keys.
 pub type Facts = BTreeMap<Text, FactValue>;
+
+/// The mounts of this process's mount namespace, which is the host's; tells of each change (`proc(5)`).
+pub const MOUNTS: &str = "/proc/self/mountinfo";
+/// Swap space, likewise.
+pub const SWAPS: &str = "/proc/swaps";
 
 /// Says where facts of one kind have their truth.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -21,17 +31,20 @@ pub enum Source {
     Dpkg,
     /// The kernel's list of modules.
     Modules,
+    /// What is mounted, and swap space.
+    Mounts,
 }
 
 impl Source {
     /// Every source.
-    pub const ALL: [Self; 2] = [Self::Dpkg, Self::Modules];
+    pub const ALL: [Self; 3] = [Self::Dpkg, Self::Modules, Self::Mounts];
 
     /// The kind of its facts.
     pub fn kind(self) -> Kind {
         match self {
             Self::Dpkg => Kind::Package,
             Self::Modules => Kind::Module,
+            Self::Mounts => Kind::Mount,
         }
     }
 
@@ -43,9 +56,12 @@ impl Source {
             (Self::Dpkg, Some(_), None) => Some(Op::Remove),
             (Self::Modules, None, Some(_)) => Some(Op::Load),
             (Self::Modules, Some(_), None) => Some(Op::Unload),
+            (Self::Mounts, None, Some(_)) => Some(Op::Mount),
+            (Self::Mounts, Some(_), None) => Some(Op::Unmount),
             (_, Some(before), Some(after)) if before == after => None,
             (Self::Dpkg, Some(before), Some(after)) => Some(dpkg::op(before, after)),
             (Self::Modules, Some(_), Some(_)) => Some(Op::Set),
+            (Self::Mounts, Some(before), Some(after)) => Some(mounts::op(before, after)),
         }
     }
 }
@@ -55,13 +71,22 @@ impl Source {
 pub struct Inventory {
     dpkg: PathBuf,
     modules: PathBuf,
+    mounts: PathBuf,
+    noise: Noise,
 }
 
 impl Inventory {
     /// The sources whose databases have these names; a name that is empty stands for none.
-    pub fn new(dpkg: PathBuf) -> Self {
-        let modules = "/proc/modules".into();
-        Self { dpkg, modules }
+    ///
+    /// # Errors
+    /// Where what the configuration says of mounts are no globs.
+    pub fn new(dpkg: PathBuf, mounts: &config::Mounts) -> io::Result<Self> {
+        Ok(Self {
+            dpkg,
+            modules: "/proc/modules".into(),
+            mounts: MOUNTS.into(),
+            noise: Noise::new(mounts)?,
+        })
     }
 
     /// The files that tell of a change of a source when they are written.
@@ -90,6 +115,7 @@ impl Inventory {
         match source {
             Source::Dpkg => &self.dpkg,
             Source::Modules => &self.modules,
+            Source::Mounts => &self.mounts,
         }
     }
 
@@ -101,8 +127,13 @@ impl Inventory {
                 let nanos = u32::try_from(found.ctime_nsec()).ok()?;
                 Some(Timestamp::from_parts(found.ctime(), nanos))
             }
-            Source::Modules => None,
+            Source::Modules | Source::Mounts => None,
         }
+    }
+
+    /// What is mounted now, with where.
+    pub fn mounted(&self) -> io::Result<Mounted> {
+        mounts::read(&self.mounts, Path::new(SWAPS), &self.noise)
     }
 
     /// All facts of a source as they are now; none where this host does not have it.
@@ -114,6 +145,7 @@ impl Inventory {
         match source {
             Source::Dpkg => dpkg::read(database),
             Source::Modules => modules::read(database, Path::new("/sys/module")),
+            Source::Mounts => Ok(Some(self.mounted()?.facts)),
         }
     }
 }

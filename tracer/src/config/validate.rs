@@ -5,7 +5,7 @@ use std::path::{Component, Path};
 
 use globset::{Glob, GlobBuilder};
 
-use super::{Config, ContentLimits, Packages, Secrets};
+use super::{Config, ContentLimits, Mounts, Packages, Secrets};
 
 /// The longest path that fits a Unix socket's address, with the NUL at the end.
 const SOCKET_PATH_BYTES: usize = 107;
@@ -31,6 +31,10 @@ pub(super) fn check(config: &Config) -> Result<(), (&'static str, String)> {
         content,
         secrets,
         packages: Packages { dpkg },
+        mounts: Mounts {
+            ignore: ignored_mounts,
+            ignore_types: _,
+        },
     } = config;
     let ContentLimits {
         keep_bytes,
@@ -50,6 +54,12 @@ pub(super) fn check(config: &Config) -> Result<(), (&'static str, String)> {
         paths.iter().try_for_each(|pattern| compiles(pattern)),
     )?;
     at("packages.dpkg", database(dpkg))?;
+    at(
+        "mounts.ignore",
+        ignored_mounts
+            .iter()
+            .try_for_each(|pattern| compiles(pattern)),
+    )?;
     if keep_bytes > hash_bytes {
         let message = format!(
             "{keep_bytes} is more than `content.hash_bytes`, {hash_bytes}; what is kept is hashed"

@@ -1,5 +1,6 @@
 //! Reading what is no file: when its database is written, and when the trees are compared.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use anyhow::Context as _;
@@ -33,14 +34,7 @@ impl Pipeline {
             return;
         }
         let actor = self.enrich.actor(who, time);
-        if let Err(error) = self.look_at(
-            source,
-            &Cause::Written {
-                time,
-                actor,
-                only: None,
-            },
-        ) {
+        if let Err(error) = self.look_at(source, None, &Cause::Written { time, actor }) {
             self.note_loss(&format!("{error:#}"));
         }
     }
@@ -61,9 +55,9 @@ impl Pipeline {
                 continue;
             }
             let ModuleTouched { time, actor, name } = touched;
-            let only = Some(name);
-            if let Err(error) = self.look_at(Source::Modules, &Cause::Written { time, actor, only })
-            {
+            let only = [name].into();
+            let cause = Cause::Written { time, actor };
+            if let Err(error) = self.look_at(Source::Modules, Some(&only), &cause) {
                 self.note_loss(&format!("{error:#}"));
             }
         }
@@ -72,6 +66,10 @@ impl Pipeline {
     /// Compares all sources with the store, but for those that exact records tell of.
     pub(super) fn compare_inventory(&mut self) -> anyhow::Result<()> {
         for source in Source::ALL {
+            if source == Source::Mounts {
+                // Looked at all the time.
+                continue;
+            }
             let changed = self.inventory.changed_at(source);
             let is_told = |changed: Timestamp| changed >= self.comparing.since.earliest;
             if changed.is_some_and(is_told) && self.conclude.has_read(source)? {
@@ -81,14 +79,19 @@ impl Pipeline {
                 now: now(),
                 complete_until: self.comparing.complete_until,
             };
-            if let Err(error) = self.look_at(source, &cause) {
+            if let Err(error) = self.look_at(source, None, &cause) {
                 tracing::error!("{error:#}");
             }
         }
         Ok(())
     }
 
-    fn look_at(&mut self, source: Source, cause: &Cause) -> anyhow::Result<()> {
+    pub(super) fn look_at(
+        &mut self,
+        source: Source,
+        only: Option<&BTreeSet<Text>>,
+        cause: &Cause,
+    ) -> anyhow::Result<()> {
         let kind = source.kind();
         let read = self.inventory.read(source);
         let reading = || {
@@ -100,7 +103,7 @@ impl Pipeline {
         let Some(found) = read.with_context(reading)? else {
             return Ok(());
         };
-        let changed = self.conclude.inventory(source, found, cause);
+        let changed = self.conclude.inventory(source, found, only, cause);
         let changed = changed.with_context(|| format!("compare every {kind}"))?;
         tracing::debug!("{changed} facts of the kind {kind} have changed");
         Ok(())

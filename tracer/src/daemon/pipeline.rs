@@ -13,6 +13,7 @@ use super::clocks::Clocks;
 use super::inventory::ModuleTouched;
 use super::kernel::Settler;
 use super::memory;
+use super::mounts::MountsSeen;
 use super::room::Room;
 use super::shared::{Shared, add};
 use super::upkeep::{Comparing, Losses};
@@ -47,6 +48,7 @@ pub(super) struct Pipeline {
     pub(super) inventory: Inventory,
     /// Kernel modules that are coming or going.
     pub(super) modules: Vec<ModuleTouched>,
+    pub(super) mounts: MountsSeen,
     pub(super) probes: Probes,
     pub(super) watches_by_probes: bool,
     pub(super) enrich: Enrich,
@@ -82,7 +84,8 @@ impl Pipeline {
     /// Works until it is told to stop.
     pub(super) fn run(&mut self, queue: &Receiver<Input>) -> anyhow::Result<()> {
         loop {
-            let is_idle = self.assembler.is_empty() && self.modules.is_empty();
+            let is_idle =
+                self.assembler.is_empty() && self.modules.is_empty() && !self.mounts.is_waiting();
             let wait = if is_idle && self.conclude.waiting() == 0 {
                 IDLE
             } else {
@@ -142,7 +145,12 @@ impl Pipeline {
                 Ok(())
             }
             Input::Mounts => {
-                self.remount();
+                if self.watches_by_probes {
+                    self.remount();
+                }
+                if let Err(error) = self.look_at_mounts() {
+                    self.note_loss(&format!("{error:#}"));
+                }
                 Ok(())
             }
             Input::Remounted => {
@@ -233,6 +241,7 @@ impl Pipeline {
                 self.conclude.sysctl(&name, (before, after), time, actor);
             }
             Event::Module { name } => self.module_touched(time, &who, name),
+            Event::Mount(touched) => self.mount_touched(time, &who, &touched),
             Event::Fork { .. } | Event::Exec(_) | Event::Exit { .. } => {}
         }
     }

@@ -14,6 +14,7 @@ use change::{Gap, GapReason, Timestamp};
 
 use super::clocks::Clocks;
 use super::kernel::Source;
+use super::mounts::MountsSeen;
 use super::pipeline::{Pipeline, set_checks};
 use super::room::Room;
 use super::upkeep::{Comparing, Losses, first_comparison, watch_roots};
@@ -57,10 +58,10 @@ pub(super) fn start(config: &Config) -> anyhow::Result<Started> {
     let mut writer = Writer::open(&store_path)?;
     let host = host(&mut writer)?;
     let capture = Arc::new(capture(config, &mut writer)?);
-    let inventory = Inventory::new(config.packages.dpkg.clone());
+    let inventory = inventory(config)?;
     let trees = Arc::new(trees(config, &inventory)?);
     let mut watch = choose(config, &trees)?;
-    watch.probes.ignore(std::process::id())?;
+    know_self(&mut watch.probes)?;
     if watch.fanotify.is_none() {
         let limit = watch_roots(&mut watch.probes, &trees.roots());
         watch.checks.extend(limit);
@@ -103,6 +104,7 @@ pub(super) fn start(config: &Config) -> anyhow::Result<Started> {
         capture: Arc::clone(&capture),
         inventory,
         modules: Vec::new(),
+        mounts: MountsSeen::new(attached),
         watches_by_probes: watch.fanotify.is_none(),
         probes: watch.probes,
         enrich,
@@ -173,6 +175,11 @@ fn choose(config: &Config, trees: &Arc<Trees>) -> anyhow::Result<Watch> {
              seen: who wrote through a shared descriptor, and what a process did whose descriptor \
              others still hold"
         ),
+    });
+    checks.push(CheckBody {
+        name: "mounts".to_owned(),
+        state: CheckState::Degraded,
+        detail: "not seen: who mounts and unmounts, and who turns swap space on and off".to_owned(),
     });
     for unwatched in fanotify.unwatched() {
         let detail = format!(
@@ -258,6 +265,19 @@ fn gaps(
         });
     }
     Ok(gaps)
+}
+
+/// Makes the programs pass over what this process does, and see the mounts that it sees.
+fn know_self(probes: &mut Probes) -> anyhow::Result<()> {
+    probes.ignore(std::process::id())?;
+    let namespace = fs::metadata("/proc/self/ns/mnt").context("look at the own mount namespace")?;
+    probes.see_mounts_of(u32::try_from(namespace.ino())?)?;
+    Ok(())
+}
+
+fn inventory(config: &Config) -> anyhow::Result<Inventory> {
+    let inventory = Inventory::new(config.packages.dpkg.clone(), &config.mounts);
+    inventory.context("read the globs of mounts that are no news")
 }
 
 fn make_folder(path: &Path) -> anyhow::Result<()> {
