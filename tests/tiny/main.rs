@@ -10,6 +10,7 @@ mod failures;
 mod foreign;
 mod hostile;
 mod lifecycle;
+mod machine;
 mod modules;
 mod mounted;
 mod mounts;

@@ -145,10 +145,11 @@ fn swap_space_is_turned_on_and_off_by_somebody() {
     File::open(&file).unwrap().sync_all().unwrap();
     done("mkswap", &[name(&file)]);
     let key = PathBuf::from(format!("swap:{}", file.display()));
-    let pid = done("swapon", &["-p", "7", name(&file)]);
+    let pid = done("swapon", &[name(&file)]);
     let change = seen(&key, 1, "mount", pid);
     assert_eq!(change["after"]["type"], "file", "{change:#}");
-    assert_eq!(change["after"]["priority"], "7", "{change:#}");
+    let priority = change["after"]["priority"].as_str().unwrap();
+    assert!(priority.parse::<i32>().is_ok(), "{change:#}");
     let said = daemon().tell(&["who", &format!("mount:{}", name(&key))]);
     assert!(said.contains("turned on swap on it"), "{said}");
     let pid = done("swapoff", &[name(&file)]);

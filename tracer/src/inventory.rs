@@ -2,16 +2,19 @@
 //! package manager's database. Read as a whole; what has changed is found by comparing.
 
 mod dpkg;
+mod machine;
 mod modules;
 mod mounts;
+mod value;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use change::{FactValue, Kind, Op, Text, Timestamp};
 
+use self::machine::Machine;
 pub use self::mounts::Mounted;
 use self::mounts::Noise;
 use crate::config;
@@ -24,6 +27,11 @@ pub const MOUNTS: &str = "/proc/self/mountinfo";
 /// Swap space, likewise.
 pub const SWAPS: &str = "/proc/swaps";
 
+/// The name of the host, likewise.
+pub const HOST_NAME: &str = "/proc/sys/kernel/hostname";
+/// The fact of [`Source::Host`] that is this name.
+pub const NAME: &str = "name";
+
 /// Says where facts of one kind have their truth.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Source {
@@ -33,11 +41,21 @@ pub enum Source {
     Modules,
     /// What is mounted, and swap space.
     Mounts,
+    /// The running kernel.
+    Kernel,
+    /// What the machine is made of.
+    Hardware,
+    /// The firmware of the machine and of its parts.
+    Firmware,
+    /// How the host is set up.
+    Host,
 }
 
 impl Source {
-    /// Every source.
-    pub const ALL: [Self; 3] = [Self::Dpkg, Self::Modules, Self::Mounts];
+    /// What is compared each time that the trees are.
+    pub const COMPARED: [Self; 2] = [Self::Dpkg, Self::Modules];
+    /// What hardly ever changes and takes longer to read.
+    pub const MACHINE: [Self; 4] = [Self::Kernel, Self::Hardware, Self::Firmware, Self::Host];
 
     /// The kind of its facts.
     pub fn kind(self) -> Kind {
@@ -45,23 +63,37 @@ impl Source {
             Self::Dpkg => Kind::Package,
             Self::Modules => Kind::Module,
             Self::Mounts => Kind::Mount,
+            Self::Kernel => Kind::Kernel,
+            Self::Hardware => Kind::Hardware,
+            Self::Firmware => Kind::Firmware,
+            Self::Host => Kind::Host,
         }
+    }
+
+    /// Of the facts those that only a boot can have changed.
+    pub fn fixed_at_boot(self, facts: &Facts) -> BTreeSet<Text> {
+        let is_fixed = |key: &&Text| match self {
+            Self::Kernel => true,
+            Self::Firmware => key.as_bytes() == machine::BIOS.as_bytes(),
+            _ => false,
+        };
+        facts.keys().filter(is_fixed).cloned().collect()
     }
 
     /// What leads from one value of a fact to another; none where that is no change.
     pub fn op(self, before: Option<&FactValue>, after: Option<&FactValue>) -> Option<Op> {
         match (self, before, after) {
             (_, None, None) => None,
-            (Self::Dpkg, None, Some(_)) => Some(Op::Install),
-            (Self::Dpkg, Some(_), None) => Some(Op::Remove),
+            (Self::Dpkg | Self::Hardware | Self::Firmware, None, Some(_)) => Some(Op::Install),
+            (Self::Dpkg | Self::Hardware | Self::Firmware, Some(_), None) => Some(Op::Remove),
             (Self::Modules, None, Some(_)) => Some(Op::Load),
             (Self::Modules, Some(_), None) => Some(Op::Unload),
             (Self::Mounts, None, Some(_)) => Some(Op::Mount),
             (Self::Mounts, Some(_), None) => Some(Op::Unmount),
             (_, Some(before), Some(after)) if before == after => None,
             (Self::Dpkg, Some(before), Some(after)) => Some(dpkg::op(before, after)),
-            (Self::Modules, Some(_), Some(_)) => Some(Op::Set),
             (Self::Mounts, Some(before), Some(after)) => Some(mounts::op(before, after)),
+            _ => Some(Op::Set),
         }
     }
 }
@@ -73,6 +105,7 @@ pub struct Inventory {
     modules: PathBuf,
     mounts: PathBuf,
     noise: Noise,
+    machine: Machine,
 }
 
 impl Inventory {
@@ -86,6 +119,7 @@ impl Inventory {
             modules: "/proc/modules".into(),
             mounts: MOUNTS.into(),
             noise: Noise::new(mounts)?,
+            machine: Machine::below("/"),
         })
     }
 
@@ -107,15 +141,23 @@ impl Inventory {
             let database = self.database(*source).as_os_str().as_encoded_bytes();
             database == path.as_bytes()
         };
-        Source::ALL.into_iter().find(is_its)
+        Source::COMPARED.into_iter().find(is_its)
+    }
+
+    /// The fact of [`Source::Host`] that a file decides.
+    pub fn decides(path: &Text) -> Option<Text> {
+        machine::key_of(path).map(Text::from)
     }
 
     /// Where the database of a source is.
-    pub fn database(&self, source: Source) -> &PathBuf {
+    pub fn database(&self, source: Source) -> &Path {
         match source {
             Source::Dpkg => &self.dpkg,
             Source::Modules => &self.modules,
             Source::Mounts => &self.mounts,
+            Source::Kernel => Path::new("/proc"),
+            Source::Hardware | Source::Firmware => Path::new("/sys"),
+            Source::Host => Path::new("/etc"),
         }
     }
 
@@ -127,7 +169,7 @@ impl Inventory {
                 let nanos = u32::try_from(found.ctime_nsec()).ok()?;
                 Some(Timestamp::from_parts(found.ctime(), nanos))
             }
-            Source::Modules | Source::Mounts => None,
+            _ => None,
         }
     }
 
@@ -146,6 +188,10 @@ impl Inventory {
             Source::Dpkg => dpkg::read(database),
             Source::Modules => modules::read(database, Path::new("/sys/module")),
             Source::Mounts => Ok(Some(self.mounted()?.facts)),
+            Source::Kernel => Ok(Some(self.machine.kernel())),
+            Source::Hardware => Ok(Some(self.machine.hardware())),
+            Source::Firmware => Ok(Some(self.machine.firmware())),
+            Source::Host => Ok(Some(self.machine.host())),
         }
     }
 }

@@ -28,6 +28,8 @@ pub enum Cause {
         now: Timestamp,
         /// Until when the record was complete; none at the very first start.
         complete_until: Option<Timestamp>,
+        /// When all that differs had happened at the latest.
+        at_latest: Timestamp,
     },
 }
 
@@ -57,6 +59,10 @@ impl Conclude {
         };
         // A store that knows not one of them is taken for one from before they were read.
         let is_first = !was_read && believed.is_empty();
+        if is_first && only.is_some() {
+            // One of them is not all: the first look at all of them comes.
+            return Ok(0);
+        }
         let found = match only {
             Some(keys) => with_only(&believed, found, keys),
             None => found,
@@ -126,11 +132,15 @@ impl Cause {
         match self {
             Self::Written { .. } => change,
             Self::Compared {
-                now,
+                now: _,
                 complete_until,
+                at_latest,
             } => Change {
                 certainty: Certainty::Late,
-                between: Some([complete_until.unwrap_or(*now), *now]),
+                between: Some([
+                    complete_until.unwrap_or(*at_latest).min(*at_latest),
+                    *at_latest,
+                ]),
                 ..change
             },
         }

@@ -65,19 +65,17 @@ impl Pipeline {
 
     /// Compares all sources with the store, but for those that exact records tell of.
     pub(super) fn compare_inventory(&mut self) -> anyhow::Result<()> {
-        for source in Source::ALL {
-            if source == Source::Mounts {
-                // Looked at all the time.
-                continue;
-            }
+        for source in Source::COMPARED {
             let changed = self.inventory.changed_at(source);
             let is_told = |changed: Timestamp| changed >= self.comparing.since.earliest;
             if changed.is_some_and(is_told) && self.conclude.has_read(source)? {
                 continue;
             }
+            let now = now();
             let cause = Cause::Compared {
-                now: now(),
+                now,
                 complete_until: self.comparing.complete_until,
+                at_latest: now,
             };
             if let Err(error) = self.look_at(source, None, &cause) {
                 tracing::error!("{error:#}");

@@ -18,7 +18,7 @@ use super::kernel::Settler;
 use super::now;
 use super::pipeline::Pipeline;
 use crate::conclude::Cause;
-use crate::inventory::{MOUNTS, Mounted, SWAPS, Source};
+use crate::inventory::{HOST_NAME, MOUNTS, Mounted, SWAPS, Source};
 use crate::observed::{MountTouched, Who};
 
 /// Mounts come in groups, and are looked at together.
@@ -63,7 +63,12 @@ impl Changes {
             });
             opened.ok()
         };
-        Self([MOUNTS, SWAPS].into_iter().filter_map(open).collect())
+        Self(
+            [MOUNTS, SWAPS, HOST_NAME]
+                .into_iter()
+                .filter_map(open)
+                .collect(),
+        )
     }
 
     /// Waits for a change since the last call; tells whether there was one.
@@ -110,6 +115,13 @@ impl MountsSeen {
         }
     }
 
+    /// What goes by the clock.
+    pub(super) fn times(&mut self) -> impl Iterator<Item = &mut Timestamp> {
+        let untold = self.untold.values_mut();
+        let untold = untold.flat_map(|untold| &mut untold.between);
+        [&mut self.until, &mut self.asked].into_iter().chain(untold)
+    }
+
     /// Whether something waits to be told of.
     pub(super) fn is_waiting(&self) -> bool {
         !self.untold.is_empty()
@@ -120,11 +132,13 @@ impl Pipeline {
     /// Compares what is mounted with the store, at the start.
     pub(super) fn compare_mounts(&mut self) -> anyhow::Result<()> {
         self.mounts.mounted = self.inventory.mounted().context("read what is mounted")?;
+        let now = now();
         let cause = Cause::Compared {
-            now: now(),
+            now,
             complete_until: self.comparing.complete_until,
+            at_latest: now,
         };
-        self.mounts.until = now();
+        self.mounts.until = now;
         self.look_at(Source::Mounts, None, &cause)
     }
 
@@ -176,8 +190,9 @@ impl Pipeline {
             }
             let [from, seen] = untold.between;
             let cause = Cause::Compared {
-                now: seen,
+                now: looked,
                 complete_until: Some(from),
+                at_latest: seen,
             };
             let only = [key].into();
             let facts = found.facts.clone();
@@ -185,7 +200,7 @@ impl Pipeline {
                 .inventory(Source::Mounts, facts, Some(&only), &cause)?;
         }
         self.mounts.mounted = found;
-        Ok(())
+        self.look_at_name([since, looked])
     }
 
     /// Asks the kernel now and then whether all that is mounted is as it was, and looks once more at what

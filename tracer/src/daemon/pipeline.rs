@@ -12,6 +12,7 @@ use tokio::sync::broadcast;
 use super::clocks::Clocks;
 use super::inventory::ModuleTouched;
 use super::kernel::Settler;
+use super::machine::MachineSeen;
 use super::memory;
 use super::mounts::MountsSeen;
 use super::room::Room;
@@ -49,6 +50,7 @@ pub(super) struct Pipeline {
     /// Kernel modules that are coming or going.
     pub(super) modules: Vec<ModuleTouched>,
     pub(super) mounts: MountsSeen,
+    pub(super) machine: MachineSeen,
     pub(super) probes: Probes,
     pub(super) watches_by_probes: bool,
     pub(super) enrich: Enrich,
@@ -144,6 +146,10 @@ impl Pipeline {
                 memory::give_back();
                 Ok(())
             }
+            Input::Machine(read) => {
+                self.take_machine(read);
+                self.commit_if_much()
+            }
             Input::Mounts => {
                 if self.watches_by_probes {
                     self.remount();
@@ -224,6 +230,7 @@ impl Pipeline {
             }
             Event::File(event) => {
                 add(&self.shared.file_records, 1);
+                self.host_touched(time, &who, &event);
                 let enrich = &self.enrich;
                 let is_same_program = |a: &Who, b: &Who| enrich.is_same_program(a, b);
                 let names = event.placed_directory();

@@ -14,6 +14,7 @@ use change::{Gap, GapReason, Timestamp};
 
 use super::clocks::Clocks;
 use super::kernel::Source;
+use super::machine::MachineSeen;
 use super::mounts::MountsSeen;
 use super::pipeline::{Pipeline, set_checks};
 use super::room::Room;
@@ -94,8 +95,7 @@ pub(super) fn start(config: &Config) -> anyhow::Result<Started> {
     });
     set_checks(&shared, watch.checks);
     tracing::info!("watching {} trees by {}", trees.roots().len(), watch.mode);
-    let period = Duration::from_secs(config.compare_seconds.into());
-    let first = first_comparison(&host.id, period, attached);
+    let due = comparisons(config, &host, attached);
     let pipeline = Pipeline {
         shared: Arc::clone(&shared),
         writer,
@@ -105,13 +105,14 @@ pub(super) fn start(config: &Config) -> anyhow::Result<Started> {
         inventory,
         modules: Vec::new(),
         mounts: MountsSeen::new(attached),
+        machine: MachineSeen::of(&reader, complete_until)?,
         watches_by_probes: watch.fanotify.is_none(),
         probes: watch.probes,
         enrich,
         conclude: Conclude::new(host, trees, capture, reader),
         assembler: Assembler::default(),
         decoder: Decoder::default(),
-        comparing: Comparing::new(began, complete_until, (period, first)),
+        comparing: Comparing::new(began, complete_until, due),
         horizon: attached,
         heartbeat: attached,
         clocks: Clocks::read(),
@@ -273,6 +274,12 @@ fn know_self(probes: &mut Probes) -> anyhow::Result<()> {
     let namespace = fs::metadata("/proc/self/ns/mnt").context("look at the own mount namespace")?;
     probes.see_mounts_of(u32::try_from(namespace.ino())?)?;
     Ok(())
+}
+
+/// How often to compare without a reason to, and when first.
+fn comparisons(config: &Config, host: &Host, started: Timestamp) -> (Duration, Timestamp) {
+    let period = Duration::from_secs(config.compare_seconds.into());
+    (period, first_comparison(&host.id, period, started))
 }
 
 fn inventory(config: &Config) -> anyhow::Result<Inventory> {

@@ -99,6 +99,7 @@ impl Pipeline {
             capture: Arc::clone(&self.capture),
             exact_since: self.comparing.since,
             settler,
+            machine: self.is_machine_due().then(|| self.inventory.clone()),
         };
         comparison.start(&self.store_path, inputs);
     }
@@ -280,6 +281,7 @@ impl Pipeline {
             ]
             .into_iter()
             .chain(&mut self.tidy_at)
+            .chain(self.mounts.times())
             {
                 *time = time.plus_nanos(step);
             }

@@ -4,7 +4,7 @@ use change::FactValue;
 use change::wire::FactBody;
 
 use super::View;
-use super::amount::counted;
+use super::amount::{counted, size};
 use crate::when;
 
 /// A fact for a listing.
@@ -30,8 +30,14 @@ pub(super) fn value(fact: &FactValue, view: &View) -> String {
         FactValue::Setting { value } => super::argument(value),
         FactValue::Attributes(attributes) => {
             let each = attributes.iter();
-            let words = each.map(|(name, value)| format!("{name} {}", super::argument(value)));
+            let words = each.map(|(name, value)| format!("{name} {}", amount(name, value)));
             words.collect::<Vec<_>>().join(", ")
         }
     }
+}
+
+/// A value of an attribute: a size by its unit, anything else as it is.
+fn amount(name: &str, value: &str) -> String {
+    let bytes = (name == "size").then(|| value.parse().ok()).flatten();
+    bytes.map_or_else(|| super::argument(value), size)
 }
