@@ -283,15 +283,18 @@ impl Daemon {
         changes.remove(0)
     }
 
-    /// The changes of what lies in a folder, newest first.
+    /// The changes of files in a folder, newest first.
     pub fn log(&self, folder: impl AsRef<Path>) -> Vec<Value> {
         if asks_often() {
             let pattern = folder.as_ref().join("**");
-            let target = format!("/v1/changes?n=1000&path={}", http::encoded(&pattern));
+            let target = format!(
+                "/v1/changes?n=1000&kind=file&path={}",
+                http::encoded(&pattern)
+            );
             return http::all(&self.socket(), &target, usize::MAX).unwrap();
         }
         let pattern = format!("{}/**", folder.as_ref().display());
-        self.ask(&["log", "-n", "100000", "--path", &pattern])
+        self.ask(&["log", "-n", "100000", "--kind", "file", "--path", &pattern])
     }
 
     /// The newest changes of anything, the newest first.

@@ -15,8 +15,8 @@ use std::path::{Path, PathBuf};
 use change::{FactValue, Kind, Op, Text, Timestamp};
 
 use self::machine::Machine;
-pub use self::mounts::Mounted;
 use self::mounts::Noise;
+pub use self::mounts::{Mounted, Places};
 use crate::config;
 
 /// Holds the facts of one source by their keys.

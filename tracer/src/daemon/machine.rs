@@ -4,9 +4,11 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::io;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use change::{Text, Timestamp};
+use rustix::time::{ClockId, clock_gettime};
 
 use super::now;
 use super::pipeline::Pipeline;
@@ -29,8 +31,20 @@ pub(super) type Read = Vec<(Source, io::Result<Option<Facts>>)>;
 
 /// Reads all of it.
 pub(super) fn read(inventory: &Inventory) -> Read {
+    let begun = processor_time();
     let read = |source| (source, inventory.read(source));
-    Source::MACHINE.into_iter().map(read).collect()
+    let all = Source::MACHINE.into_iter().map(read).collect();
+    tracing::debug!(
+        "read the machine in {:?} of the processor",
+        processor_time().saturating_sub(begun)
+    );
+    all
+}
+
+/// How long this thread has run on a processor.
+fn processor_time() -> Duration {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    Duration::try_from(time).unwrap_or_default()
 }
 
 /// What the pipeline knows of reading the machine.

@@ -18,7 +18,7 @@ use super::kernel::Settler;
 use super::now;
 use super::pipeline::Pipeline;
 use crate::conclude::Cause;
-use crate::inventory::{HOST_NAME, MOUNTS, Mounted, SWAPS, Source};
+use crate::inventory::{HOST_NAME, MOUNTS, Mounted, Places, SWAPS, Source};
 use crate::observed::{MountTouched, Who};
 
 /// Mounts come in groups, and are looked at together.
@@ -85,6 +85,8 @@ pub(super) struct MountsSeen {
     changes: Changes,
     /// What was mounted when it was looked at last.
     mounted: Mounted,
+    /// Where those were that have left their places since, until all that was told of them is taken in.
+    past: Places,
     /// Until when that was so.
     until: Timestamp,
     /// When the kernel was asked last whether it still is.
@@ -108,11 +110,18 @@ impl MountsSeen {
         Self {
             changes: Changes::open(),
             mounted: Mounted::default(),
+            past: Places::new(),
             until: complete_until,
             asked: complete_until,
             is_behind: false,
             untold: BTreeMap::new(),
         }
+    }
+
+    /// What is mounted now.
+    fn take(&mut self, found: Mounted) {
+        let before = std::mem::replace(&mut self.mounted, found);
+        self.past.extend(before.left(&self.mounted));
     }
 
     /// What goes by the clock.
@@ -144,28 +153,38 @@ impl Pipeline {
 
     /// A program saw that something was done to what is mounted.
     pub(super) fn mount_touched(&mut self, time: Timestamp, who: &Who, touched: &MountTouched) {
-        let now_mounted = match self.inventory.mounted() {
-            Ok(mounted) => mounted,
-            Err(error) => {
-                self.note_loss(&format!("read what is mounted: {error}"));
-                return;
-            }
-        };
-        let before = std::mem::replace(&mut self.mounts.mounted, now_mounted);
-        let now_mounted = &self.mounts.mounted;
-        let Some(about) = now_mounted.about(&before, touched) else {
+        let taken = self.try_mount_touched(time, who, touched);
+        if let Err(error) = taken.context("look at what is mounted") {
+            self.note_loss(&format!("{error:#}"));
+        }
+    }
+
+    fn try_mount_touched(
+        &mut self,
+        time: Timestamp,
+        who: &Who,
+        touched: &MountTouched,
+    ) -> anyhow::Result<()> {
+        self.mounts.take(self.inventory.mounted()?);
+        let MountsSeen { mounted, past, .. } = &mut self.mounts;
+        let differing = self.conclude.differing(Source::Mounts, &mounted.facts)?;
+        let differing = differing.iter().map(|(key, now)| (key, now.is_some()));
+        let Some(about) = mounted.about(past, touched, differing) else {
             tracing::debug!("it is not known where that was: {touched:?}");
-            return;
+            return Ok(());
         };
-        let facts = now_mounted.facts.clone();
+        if let MountTouched::Place {
+            mount, gone: true, ..
+        } = touched
+        {
+            past.remove(mount);
+        }
+        let facts = mounted.facts.clone();
         let actor = self.enrich.actor(who, time);
         let cause = Cause::Written { time, actor };
-        let taken = self
-            .conclude
-            .inventory(Source::Mounts, facts, Some(&about), &cause);
-        if let Err(error) = taken {
-            self.note_loss(&format!("compare what is mounted: {error}"));
-        }
+        self.conclude
+            .inventory(Source::Mounts, facts, Some(&about), &cause)?;
+        Ok(())
     }
 
     /// Looks for what was mounted and unmounted without a program that told.
@@ -199,7 +218,7 @@ impl Pipeline {
             self.conclude
                 .inventory(Source::Mounts, facts, Some(&only), &cause)?;
         }
-        self.mounts.mounted = found;
+        self.mounts.take(found);
         self.look_at_name([since, looked])
     }
 
@@ -227,6 +246,7 @@ impl Pipeline {
             seen.is_behind |= seen.changes.wait(Some(&Timespec::default())) != Ok(false);
             if !seen.is_behind {
                 seen.until = now;
+                seen.past.clear();
             }
         }
     }

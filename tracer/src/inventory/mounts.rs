@@ -49,19 +49,32 @@ impl Noise {
     }
 }
 
+/// Where mounts are, by their ids, and the devices of their file systems.
+pub type Places = BTreeMap<u32, (Text, u64)>;
+
 /// Holds what is mounted at one moment.
 #[derive(Clone, Debug, Default)]
 pub struct Mounted {
     /// What of it is a fact.
     pub facts: Facts,
-    /// Where each mount is, and the device of its file system.
-    places: BTreeMap<u32, (Text, u64)>,
+    places: Places,
 }
 
 impl Mounted {
-    /// The facts that something which was seen to be done can have changed; `before` is what was mounted
-    /// when it was looked at last. None where it is not known which.
-    pub fn about(&self, before: &Self, touched: &MountTouched) -> Option<BTreeSet<Text>> {
+    /// The mounts that are elsewhere or gone in a later moment.
+    pub fn left(self, later: &Self) -> Places {
+        let is_left = |(id, place): &(u32, _)| later.places.get(id) != Some(place);
+        self.places.into_iter().filter(is_left).collect()
+    }
+
+    /// Which of the `differing` facts something that was seen to be done has changed; `past` is where the
+    /// mounts were that have left their places since. None where it is not known which.
+    pub fn about<'d>(
+        &self,
+        past: &Places,
+        touched: &MountTouched,
+        differing: impl Iterator<Item = (&'d Text, bool)>,
+    ) -> Option<BTreeSet<Text>> {
         match touched {
             MountTouched::Place {
                 mount,
@@ -70,23 +83,32 @@ impl Mounted {
             } => {
                 // An id that is free again is given to the next mount.
                 let (first, then) = if *gone {
-                    (before, self)
+                    (past, &self.places)
                 } else {
-                    (self, before)
+                    (&self.places, past)
                 };
-                let place = first.places.get(mount).or_else(|| then.places.get(mount));
-                let (point, _) = place?;
+                let (point, _) = first.get(mount).or_else(|| then.get(mount))?;
                 let within = within.as_bytes().strip_prefix(b"/").unwrap_or_default();
                 let point = if within.is_empty() {
                     point.clone()
                 } else {
                     path::join(point.as_bytes(), within)
                 };
-                Some(self.about_point(before, point, *gone))
+                let mut keys = BTreeSet::new();
+                if *gone {
+                    // What is unmounted takes along what is mounted below it.
+                    let is_along = |key: &Text| path::is_within(key.as_bytes(), point.as_bytes());
+                    let gone = differing.filter(|(key, is_there)| !is_there && is_along(key));
+                    keys.extend(gone.map(|(key, _)| key.clone()));
+                } else {
+                    keys.extend(self.came_from(past, &point).cloned());
+                }
+                keys.insert(point);
+                Some(keys)
             }
             MountTouched::Path(path) => Some([path.clone()].into()),
             MountTouched::FileSystem { dev } => {
-                let all = self.places.values().chain(before.places.values());
+                let all = self.places.values().chain(past.values());
                 let of_it = all.filter(|(_, other)| other == dev);
                 Some(of_it.map(|(point, _)| point.clone()).collect())
             }
@@ -94,23 +116,14 @@ impl Mounted {
         }
     }
 
-    /// With the mount at a point those that were moved there are about where they came from. What is
-    /// unmounted takes along what is mounted below it.
-    fn about_point(&self, before: &Self, point: Text, gone: bool) -> BTreeSet<Text> {
-        let mut keys = BTreeSet::new();
-        if gone {
-            let left = |key: &&Text| {
-                path::is_within(key.as_bytes(), point.as_bytes()) && !self.facts.contains_key(*key)
-            };
-            keys.extend(before.facts.keys().filter(left).cloned());
-        }
-        for (id, (now, _)) in &self.places {
-            let came_from = before.places.get(id).map(|(then, _)| then);
-            let is_moved = *now == point;
-            keys.extend(came_from.filter(|_| is_moved).cloned());
-        }
-        keys.insert(point);
-        keys
+    /// Where the mounts at a point were before, if they were moved.
+    fn came_from<'p>(
+        &'p self,
+        past: &'p Places,
+        point: &'p Text,
+    ) -> impl Iterator<Item = &'p Text> {
+        let here = self.places.iter().filter(move |(_, (now, _))| now == point);
+        here.filter_map(|(id, _)| past.get(id).map(|(then, _)| then))
     }
 }
 
@@ -303,14 +316,20 @@ mod tests {
             b"22 1 8:1 / / rw - ext4 /dev/sda1 rw\n30 22 8:2 / /new rw - ext4 /dev/sdb1 rw\n\
               32 30 0:10 / /new/sub rw - tmpfs none rw\n",
         );
+        let past = before.clone().left(&now);
+        let differing = [("/new", true), ("/old", false), ("/old/sub", false)];
+        let differing = differing.map(|(name, is_there)| (key(name), is_there));
+        let about = |touched: MountTouched| {
+            let differing = differing.iter().map(|(key, is_there)| (key, *is_there));
+            now.about(&past, &touched, differing)
+        };
         let at = |mount, within: &str, gone| {
             let within = within.into();
-            let touched = MountTouched::Place {
+            about(MountTouched::Place {
                 mount,
                 within,
                 gone,
-            };
-            now.about(&before, &touched)
+            })
         };
         let keys = |keys: &[&str]| Some(keys.iter().map(|&name| key(name)).collect());
         assert_eq!(at(22, "/new", false), keys(&["/new", "/old"]));
@@ -318,10 +337,10 @@ mod tests {
         assert_eq!(at(30, "/", true), keys(&["/old", "/old/sub"]));
         assert_eq!(at(99, "/", true), None);
         let dev = rustix::fs::makedev(8, 2);
-        let file_system = now.about(&before, &MountTouched::FileSystem { dev });
+        let file_system = about(MountTouched::FileSystem { dev });
         assert_eq!(file_system, keys(&["/new", "/old"]));
-        let swap = now.about(&before, &MountTouched::Swap { path: key("/swap") });
-        assert_eq!(swap, keys(&["swap:/swap"]));
+        let path = key("/swap");
+        assert_eq!(about(MountTouched::Swap { path }), keys(&["swap:/swap"]));
     }
 
     #[test]

@@ -197,9 +197,7 @@ fn attribute<'c>(change: &'c Change, name: &str) -> [Option<&'c str>; 2] {
 
 /// ` 60 → 10`, as far as the values are known; of several, those that are others.
 fn values(change: &Change) -> String {
-    if let (Some(FactValue::Attributes(before)), Some(FactValue::Attributes(after))) =
-        (&change.before, &change.after)
-    {
+    if let (Some(before), Some(after)) = (all(change.before.as_ref()), all(change.after.as_ref())) {
         return differences(before, after);
     }
     let value = |fact: &Option<FactValue>| match fact {
@@ -210,6 +208,16 @@ fn values(change: &Change) -> String {
         (Some(before), Some(after)) => format!(" {before} → {after}"),
         (None, Some(after)) => format!(" to {after}"),
         _ => String::new(),
+    }
+}
+
+/// All attributes of a value, none of no value; nothing of a value that has no attributes.
+fn all(value: Option<&FactValue>) -> Option<&BTreeMap<String, String>> {
+    static NONE: BTreeMap<String, String> = BTreeMap::new();
+    match value {
+        None => Some(&NONE),
+        Some(FactValue::Attributes(attributes)) => Some(attributes),
+        Some(_) => None,
     }
 }
 

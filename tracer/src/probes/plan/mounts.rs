@@ -20,8 +20,8 @@ pub(super) static MOUNTS: [Wanted; 4] = [
                 &[("to_path", 1)],
             )],
             &[
-                Shape::end("moved_mount", "__x64_sys_move_mount", REGISTERS, 1),
-                Shape::end("moved_mount", "__arm64_sys_move_mount", REGISTERS, 1),
+                Shape::end("moved_mount", "__x64_sys_move_mount", ANY, 1),
+                Shape::end("moved_mount", "__arm64_sys_move_mount", ANY, 1),
             ],
         ],
     ),
@@ -55,8 +55,8 @@ pub(super) static OPTIONAL_MOUNTS: [([&str; 2], Wanted); 2] = [
             "set-mount",
             "who gives a mount other options by the newer calls",
             &[&[
-                Shape::end("set_mount", "__x64_sys_mount_setattr", REGISTERS, 1),
-                Shape::end("set_mount", "__arm64_sys_mount_setattr", REGISTERS, 1),
+                Shape::end("set_mount", "__x64_sys_mount_setattr", ANY, 1),
+                Shape::end("set_mount", "__arm64_sys_mount_setattr", ANY, 1),
             ]],
         ),
     ),
@@ -67,25 +67,23 @@ pub(super) static OPTIONAL_MOUNTS: [([&str; 2], Wanted); 2] = [
             "who turns swap space on and off",
             &[
                 &[
-                    Shape::end("swapped_on", "__x64_sys_swapon", REGISTERS, 1),
-                    Shape::end("swapped_on", "__arm64_sys_swapon", REGISTERS, 1),
+                    Shape::end("swapped_on", "__x64_sys_swapon", ANY, 1),
+                    Shape::end("swapped_on", "__arm64_sys_swapon", ANY, 1),
                 ],
                 &[
-                    Shape::end("swapped_off", "__x64_sys_swapoff", REGISTERS, 1),
-                    Shape::end("swapped_off", "__arm64_sys_swapoff", REGISTERS, 1),
+                    Shape::end("swapped_off", "__x64_sys_swapoff", ANY, 1),
+                    Shape::end("swapped_off", "__arm64_sys_swapoff", ANY, 1),
                 ],
             ],
         ),
     ),
 ];
 
-const REGISTERS: &[(&str, usize)] = &[("regs", 0)];
+/// A system call's argument has the name that it has where the call is left out of some kernels, as the weak
+/// function that stands for it there has the same type.
+const ANY: &[(&str, usize)] = &[];
 
-/// Whether there is such a system call: where it is left out, one function stands for all of those, whose
-/// argument is not used.
+/// Whether the kernel knows such a system call.
 pub(super) fn has_call(btf: &Btf, calls: [&str; 2]) -> bool {
-    calls.iter().any(|call| {
-        let prototype = btf.prototype(call);
-        prototype.is_some_and(|prototype| prototype.parameters == ["regs"])
-    })
+    calls.iter().any(|call| btf.prototype(call).is_some())
 }
