@@ -125,17 +125,21 @@ fn what_a_file_decides_is_told_with_who_wrote_it() {
     // A file of the test's own takes the place of the host's, where the daemon is.
     let own = daemon.outside().join("resolv.conf");
     fs::write(&own, "nameserver 192.0.2.1\n").unwrap();
-    inside(
-        &daemon,
-        &["mount", "--bind", own.to_str().unwrap(), "/etc/resolv.conf"],
-    );
-    inside(
-        &daemon,
-        &["sh", "-c", "echo nameserver 192.0.2.2 > /etc/resolv.conf"],
-    );
+    let compared = daemon.comparisons();
+    let own = own.to_str().unwrap();
+    inside(&daemon, &["mount", "--bind", own, "/etc/resolv.conf"]);
+    wait_for("the other file is watched", || {
+        let again = daemon.comparisons() > compared;
+        again.then_some(()).ok_or(daemon.read_log())
+    });
+    let script = "echo nameserver 192.0.2.2 > /etc/resolv.conf";
+    inside(&daemon, &["sh", "-c", script]);
     let change = wait_for("the resolver is told of", || {
         let mut all = daemon.ask(&["who", "host:resolver"]);
         all.pop().ok_or(daemon.read_log())
     });
+    assert_eq!(change["certainty"], "exact", "{change:#}");
     assert_eq!(change["after"]["servers"], "192.0.2.2", "{change:#}");
+    let argv = &change["actor"]["process"]["argv"];
+    assert_eq!(argv[2], script, "{change:#}");
 }

@@ -7,6 +7,11 @@ use super::View;
 use super::amount::{counted, size};
 use crate::when;
 
+/// What says most of a subject stands first.
+const LEADING: [&str; 9] = [
+    "source", "type", "vendor", "product", "model", "name", "id", "version", "size",
+];
+
 /// A fact for a listing.
 pub fn fact_line(fact: &FactBody, view: &View) -> String {
     let subject = super::argument(&fact.subject.to_string());
@@ -29,7 +34,12 @@ pub(super) fn value(fact: &FactValue, view: &View) -> String {
         }
         FactValue::Setting { value } => super::argument(value),
         FactValue::Attributes(attributes) => {
-            let each = attributes.iter();
+            let first = LEADING
+                .iter()
+                .filter_map(|name| attributes.get_key_value(*name));
+            let others = attributes.iter();
+            let others = others.filter(|(name, _)| !LEADING.contains(&name.as_str()));
+            let each = first.chain(others);
             let words = each.map(|(name, value)| format!("{name} {}", amount(name, value)));
             words.collect::<Vec<_>>().join(", ")
         }

@@ -39,8 +39,9 @@ impl Disk {
     }
 
     pub(super) fn vendor(&self) -> Option<String> {
-        // Of a disk at an ATA port it is always this word.
-        word(&self.block.join("device/vendor")).filter(|vendor| vendor != "ATA")
+        // Of a disk at an ATA port it is always this word, of a virtual one a number of the bus.
+        word(&self.block.join("device/vendor"))
+            .filter(|vendor| vendor != "ATA" && !vendor.starts_with("0x"))
     }
 
     pub(super) fn size_bytes(&self) -> Option<String> {
