@@ -154,7 +154,12 @@ impl Probes {
             // Every kernel has the function that `close` needs: if it is refused, all are.
             Err(why) if about_files && name == "close" => return Err(Error::Trampolines(why)),
             Err(why) => (
-                CheckState::Missing,
+                // What the others see is found late, and at once.
+                if is_proved {
+                    CheckState::Missing
+                } else {
+                    CheckState::Degraded
+                },
                 format!("not seen: {lost_without}; {why}"),
             ),
         };
