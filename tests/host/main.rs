@@ -3,6 +3,7 @@
 
 mod durable;
 mod hostile;
+mod machine;
 mod packages;
 mod secrets;
 mod ways;

@@ -37,6 +37,8 @@ pub struct Options {
     pub unit: Option<&'static str>,
     /// Whether everything of it lies on a disk of Btrfs, which xtask made for the tiny guest.
     pub btrfs: bool,
+    /// Whether it has mounts and a host name of its own, which a test may change.
+    pub unshared: bool,
 }
 
 /// Holds a running daemon, and ends it when dropped.
@@ -47,6 +49,7 @@ pub struct Daemon {
     unit: Option<&'static str>,
     child: Option<Child>,
     is_mount: bool,
+    is_unshared: bool,
 }
 
 /// Holds what a program said and how it ended.
@@ -112,6 +115,7 @@ impl Daemon {
             unit: options.unit,
             child: None,
             is_mount: options.btrfs,
+            is_unshared: options.unshared,
         };
         let open = fs::Permissions::from_mode(0o755);
         fs::set_permissions(daemon.folder.path(), open).unwrap();
@@ -172,6 +176,7 @@ impl Daemon {
         let daemon = self.command(&["run"]);
         let mut starter = match self.unit {
             Some(unit) => as_service(unit, &daemon),
+            None if self.is_unshared => unshared(&daemon),
             None => daemon,
         };
         let child = starter.stderr(log).spawn().expect("the daemon starts");
@@ -278,15 +283,18 @@ impl Daemon {
         changes.remove(0)
     }
 
-    /// The changes of what lies in a folder, newest first.
+    /// The changes of files in a folder, newest first.
     pub fn log(&self, folder: impl AsRef<Path>) -> Vec<Value> {
         if asks_often() {
             let pattern = folder.as_ref().join("**");
-            let target = format!("/v1/changes?n=1000&path={}", http::encoded(&pattern));
+            let target = format!(
+                "/v1/changes?n=1000&kind=file&path={}",
+                http::encoded(&pattern)
+            );
             return http::all(&self.socket(), &target, usize::MAX).unwrap();
         }
         let pattern = format!("{}/**", folder.as_ref().display());
-        self.ask(&["log", "-n", "100000", "--path", &pattern])
+        self.ask(&["log", "-n", "100000", "--kind", "file", "--path", &pattern])
     }
 
     /// The newest changes of anything, the newest first.
@@ -371,6 +379,16 @@ fn as_service(unit: &str, program: &Command) -> Command {
     let mut starter = Command::new("systemd-run");
     starter
         .args(["--quiet", "--collect", "--wait", "--pipe", "--unit", unit])
+        .arg(program.get_program())
+        .args(program.get_args());
+    starter
+}
+
+/// Lets a program run with mounts and a host name of its own.
+fn unshared(program: &Command) -> Command {
+    let mut starter = Command::new("unshare");
+    starter
+        .args(["--mount", "--uts"])
         .arg(program.get_program())
         .args(program.get_args());
     starter

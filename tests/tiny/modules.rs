@@ -8,7 +8,7 @@ use tests::{Daemon, Options, wait_for};
 use crate::{daemon, is_one_of};
 
 /// Runs a command and gives its process id, and whether it succeeded.
-fn done_by(program: &str, arguments: &[&str]) -> (u32, bool) {
+pub(crate) fn done_by(program: &str, arguments: &[&str]) -> (u32, bool) {
     let mut child = Command::new(program)
         .args(arguments)
         .stderr(Stdio::null())

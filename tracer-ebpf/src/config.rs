@@ -51,8 +51,8 @@ pub struct Settings {
     /// `btrfs_root.anon_dev`, the device that stat(2) gives for what is in a subvolume; 0 where that is
     /// not known, or not needed.
     pub subvolume_dev: u32,
-    /// Keeps the size a multiple of 8.
-    pub reserved: u32,
+    /// Inode number of the daemon's mount namespace: what is mounted in others is not recorded.
+    pub mount_ns: u32,
 }
 
 /// What is added to an inode's address must have a bound; a power of two.
@@ -112,11 +112,16 @@ pub enum Probe {
     Done,
     ModuleLoad,
     ModuleFree,
+    Mount,
+    MoveMount,
+    Unmount,
+    Remount,
+    Swap,
 }
 
 impl Probe {
     /// Every probe with its name.
-    pub const ALL: [(Self, &'static str); 24] = [
+    pub const ALL: [(Self, &'static str); 29] = [
         (Self::Fork, "fork"),
         (Self::Exec, "exec"),
         (Self::Exit, "exit"),
@@ -141,6 +146,11 @@ impl Probe {
         (Self::Done, "done"),
         (Self::ModuleLoad, "module-load"),
         (Self::ModuleFree, "module-free"),
+        (Self::Mount, "mount"),
+        (Self::MoveMount, "move-mount"),
+        (Self::Unmount, "unmount"),
+        (Self::Remount, "remount"),
+        (Self::Swap, "swap"),
     ];
 }
 

@@ -175,6 +175,16 @@ impl Buffer {
         }
     }
 
+    /// Puts a string of the process's at `start`, without its NUL; tells where it ends.
+    #[inline(always)]
+    pub(crate) fn put_user_string<const MAX: u32>(&mut self, start: u32, string: u64) -> u32 {
+        const { assert!(MAX <= 4096) };
+        match read::copy_user_string(self.part(start), MAX, string) {
+            len @ 1.. => start + (len as u32 & 0x1fff) - 1,
+            _ => start,
+        }
+    }
+
     /// Puts up to 4095 bytes of the process's memory at `start`; tells where they end.
     #[inline(always)]
     pub(crate) fn put_user(&mut self, start: u32, from: u64, len: u64) -> u32 {

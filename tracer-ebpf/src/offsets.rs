@@ -77,6 +77,12 @@ offsets! {
     /// Read at a distance from `vfsmount`: `mount.mnt_id` less `mount.mnt`.
     mount_id = "mount.mnt_id",
     mount_mnt = "mount.mnt",
+    /// `fs_context.root` of a file system that is given other options.
+    context_root = "fs_context.root",
+    /// The first argument of a system call; on arm64 the others follow it.
+    regs_first = "pt_regs.di|pt_regs.regs",
+    /// The second, on amd64.
+    regs_second = "pt_regs.si",
     vfsmount_root = "vfsmount.mnt_root",
     dentry_parent = "dentry.d_parent",
     dentry_name = "dentry.d_name",

@@ -112,3 +112,12 @@ pub(crate) const TO_THE_TOP: Place = Place {
     root: 0,
     depth: u32::MAX,
 };
+
+/// The id of the mount that a `vfsmount` is part of.
+#[inline(always)]
+pub(crate) fn mount_id<M: Memory>(vfsmount: M) -> u32 {
+    let embedded = Probed::new(core::ptr::null())
+        .at(|o| &o.mount_mnt)
+        .address() as usize;
+    Probed::new(vfsmount.address().wrapping_sub(embedded)).u32(|o| &o.mount_id)
+}

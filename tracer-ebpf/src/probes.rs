@@ -7,6 +7,7 @@
 
 mod file;
 mod module;
+mod mount;
 mod names;
 mod process;
 mod sysctl;

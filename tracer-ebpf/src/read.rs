@@ -207,6 +207,13 @@ pub(crate) fn copy_user(to: *mut u8, size: u32, from: u64) -> bool {
     unsafe { generated::bpf_probe_read_user(to.cast(), size, from as *const _) == 0 }
 }
 
+/// Copies a string of the current process; tells its length with the NUL, or a negative error.
+#[inline(always)]
+pub(crate) fn copy_user_string(to: *mut u8, size: u32, from: u64) -> i64 {
+    // SAFETY: as in `copy_kernel`.
+    unsafe { generated::bpf_probe_read_user_str(to.cast(), size, from as *const _) as i64 }
+}
+
 /// Now, in nanoseconds of `CLOCK_BOOTTIME`.
 #[inline(always)]
 pub(crate) fn now_ns() -> u64 {

@@ -40,6 +40,11 @@ impl RecordKind {
     pub const SYSCTL: Self = Self(16);
     pub const MODULE_LOADED: Self = Self(17);
     pub const MODULE_FREED: Self = Self(18);
+    pub const MOUNTED: Self = Self(19);
+    pub const MOVING_MOUNT: Self = Self(20);
+    pub const UNMOUNTED: Self = Self(21);
+    pub const REMOUNTED: Self = Self(22);
+    pub const SWAPPED: Self = Self(23);
 }
 
 /// Begins every record: what happened when, and who did it.
@@ -253,6 +258,25 @@ pub struct ModuleRecord {
     pub header: Header,
     /// Bytes of the name.
     pub name_len: u32,
+    /// Keeps the size a multiple of 8.
+    pub reserved: u32,
+}
+
+/// Tells of something done to a mount or to swap space, by `header.kind`. The names of the place follow,
+/// then the path that the caller gave.
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct MountRecord {
+    /// When and who.
+    pub header: Header,
+    /// The place, up to the root of its mount; `place` is that mount's id. For `REMOUNTED` without
+    /// names, and `place` is the device, in the kernel's encoding. Nothing for `SWAPPED`.
+    pub path: PathRecord,
+    /// For `MOVING_MOUNT` the attempt, for its outcome; else 0.
+    pub attempt: u64,
+    /// Bytes of the path that the caller gave: all that is known of the place for `SWAPPED`; for `MOUNTED`
+    /// it goes on from the place, or instead of it where it is absolute.
+    pub given_len: u32,
     /// Keeps the size a multiple of 8.
     pub reserved: u32,
 }

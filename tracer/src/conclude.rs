@@ -62,6 +62,11 @@ impl Conclude {
         }
     }
 
+    /// The host has another name from now on.
+    pub fn rename_host(&mut self, name: String) {
+        self.ledger.rename_host(name);
+    }
+
     /// Reads a file now; see [`Capture::read`].
     pub fn read(&self, path: &Text, expected: Option<&Inode>) -> Captured {
         self.capture.read(path, expected)

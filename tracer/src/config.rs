@@ -39,6 +39,8 @@ pub struct Config {
     pub packages: Packages,
     /// Which commands own the changes that they make, beside those that are typed.
     pub runs: Runs,
+    /// Which mounts are no news.
+    pub mounts: Mounts,
 }
 
 /// Says how to see file changes.
@@ -118,6 +120,39 @@ impl Default for Runs {
     }
 }
 
+/// Says which mounts come and go without anybody who changes the host.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Mounts {
+    /// Globs of mount points.
+    pub ignore: Vec<String>,
+    /// Types of file systems.
+    pub ignore_types: Vec<String>,
+}
+
+impl Default for Mounts {
+    fn default() -> Self {
+        Self {
+            ignore: owned(&[
+                "/run/containerd/**",
+                "/run/containers/**",
+                "/run/credentials/**",
+                "/run/docker/**",
+                "/run/snapd/**",
+                "/run/systemd/**",
+                "/run/user/**",
+                "/snap/**",
+                "/var/lib/containerd/**",
+                "/var/lib/containers/**",
+                "/var/lib/docker/**",
+                "/var/lib/kubelet/**",
+                "/var/snap/**",
+            ]),
+            ignore_types: owned(&["autofs", "binfmt_misc", "nsfs"]),
+        }
+    }
+}
+
 /// Says which content is a secret and never kept.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -154,6 +189,7 @@ impl Default for Config {
             secrets: Secrets::default(),
             packages: Packages::default(),
             runs: Runs::default(),
+            mounts: Mounts::default(),
         }
     }
 }

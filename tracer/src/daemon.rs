@@ -5,6 +5,7 @@ mod budget;
 mod clocks;
 mod inventory;
 mod kernel;
+mod machine;
 mod memory;
 mod mounts;
 mod pipeline;
@@ -50,7 +51,9 @@ enum Input {
     Difference(Box<Difference>, Share),
     /// Comparing trees and facts has ended, with all of them compared or not.
     Reconciled { completely: bool },
-    /// Something was mounted or unmounted.
+    /// The machine was read.
+    Machine(machine::Read),
+    /// Something was mounted or unmounted, or the host has another name.
     Mounts,
     /// The roots were looked for again, as what is mounted in the trees is another: compare them.
     Remounted,

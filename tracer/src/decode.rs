@@ -1,6 +1,7 @@
 //! From a record's bytes to an observation; the only file that knows both.
 //! Announced attempts wait here for their outcome, so that only what succeeded is told.
 
+mod mounts;
 mod paths;
 mod processes;
 
@@ -8,11 +9,12 @@ use std::collections::HashMap;
 
 use change::Text;
 use tracer_ebpf::{
-    DoneRecord, ExitRecord, FileRecord, Header, ModuleRecord, PathFlags, RecordKind, RenameRecord,
-    SysctlRecord,
+    DoneRecord, ExitRecord, FileRecord, Header, ModuleRecord, MountRecord, PathFlags, RecordKind,
+    RenameRecord, SysctlRecord,
 };
 use zerocopy::{FromBytes, Immutable, KnownLayout};
 
+use self::mounts::mount;
 use self::paths::{device, inode_seen, join, name, watched_path};
 use self::processes::{exec, fork};
 use crate::capture::FLAGS_NAME;
@@ -98,6 +100,7 @@ impl Decoder {
             },
             RecordKind::SYSCTL => sysctl(record)?,
             RecordKind::MODULE_LOADED | RecordKind::MODULE_FREED => module(record, kind)?,
+            RecordKind(19..=23) => Event::Mount(mount(record, kind)?),
             RecordKind(4..=15) => file(record, places)?,
             RecordKind(unknown) => return Err(Error::UnknownKind(unknown)),
         };
@@ -150,6 +153,7 @@ fn attempt(record: &[u8], kind: RecordKind) -> Result<Option<u64>, Error> {
     Ok(match kind {
         RecordKind::REMOVING => Some(take::<FileRecord>(record, kind)?.0.detail),
         RecordKind::RENAMING => Some(take::<RenameRecord>(record, kind)?.0.attempt),
+        RecordKind::MOVING_MOUNT => Some(take::<MountRecord>(record, kind)?.0.attempt),
         _ => None,
     })
 }

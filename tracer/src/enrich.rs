@@ -26,7 +26,7 @@ mod actors;
 mod adopt;
 mod begin;
 mod clock;
-mod mask;
+pub(crate) mod mask;
 mod place;
 mod processes;
 mod procfs;
@@ -271,7 +271,7 @@ impl Enrich {
                     time,
                 });
             }
-            Event::File(_) | Event::Sysctl { .. } | Event::Module { .. } => {
+            Event::File(_) | Event::Sysctl { .. } | Event::Module { .. } | Event::Mount(_) => {
                 self.take_in(task, time, false);
                 self.processes.mark_active(key);
             }

@@ -50,7 +50,7 @@ impl Places for Everywhere {
 mod tests {
     use tracer_ebpf::{
         DoneRecord, ExecRecord, ExitRecord, FileRecord, ForkRecord, Header, ModuleRecord,
-        RecordKind, RenameRecord, SysctlRecord,
+        MountRecord, RecordKind, RenameRecord, SysctlRecord,
     };
     use zerocopy::{FromZeros, Immutable, IntoBytes};
 
@@ -155,6 +155,23 @@ mod tests {
             },
             b"dummy",
         ));
+        for kind in [
+            RecordKind::MOUNTED,
+            RecordKind::MOVING_MOUNT,
+            RecordKind::UNMOUNTED,
+            RecordKind::REMOUNTED,
+            RecordKind::SWAPPED,
+        ] {
+            records.push(record::<MountRecord>(
+                kind,
+                |record| {
+                    record.path.names_len = 4;
+                    record.given_len = 5;
+                    &mut record.header
+                },
+                b"\x03srv/swap",
+            ));
+        }
         records.push(record::<SysctlRecord>(
             RecordKind::SYSCTL,
             |record| {

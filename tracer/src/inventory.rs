@@ -2,17 +2,35 @@
 //! package manager's database. Read as a whole; what has changed is found by comparing.
 
 mod dpkg;
+mod machine;
 mod modules;
+mod mounts;
+mod value;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use change::{FactValue, Kind, Op, Text, Timestamp};
 
+use self::machine::Machine;
+use self::mounts::Noise;
+pub use self::mounts::{Mounted, Places};
+use crate::config;
+
 /// Holds the facts of one source by their keys.
 pub type Facts = BTreeMap<Text, FactValue>;
+
+/// The mounts of this process's mount namespace, which is the host's; tells of each change (`proc(5)`).
+pub const MOUNTS: &str = "/proc/self/mountinfo";
+/// Swap space, likewise.
+pub const SWAPS: &str = "/proc/swaps";
+
+/// The name of the host, likewise.
+pub const HOST_NAME: &str = "/proc/sys/kernel/hostname";
+/// The fact of [`Source::Host`] that is this name.
+pub const NAME: &str = "name";
 
 /// Says where facts of one kind have their truth.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -21,31 +39,61 @@ pub enum Source {
     Dpkg,
     /// The kernel's list of modules.
     Modules,
+    /// What is mounted, and swap space.
+    Mounts,
+    /// The running kernel.
+    Kernel,
+    /// What the machine is made of.
+    Hardware,
+    /// The firmware of the machine and of its parts.
+    Firmware,
+    /// How the host is set up.
+    Host,
 }
 
 impl Source {
-    /// Every source.
-    pub const ALL: [Self; 2] = [Self::Dpkg, Self::Modules];
+    /// What is compared each time that the trees are.
+    pub const COMPARED: [Self; 2] = [Self::Dpkg, Self::Modules];
+    /// What hardly ever changes and takes longer to read.
+    pub const MACHINE: [Self; 4] = [Self::Kernel, Self::Hardware, Self::Firmware, Self::Host];
 
     /// The kind of its facts.
     pub fn kind(self) -> Kind {
         match self {
             Self::Dpkg => Kind::Package,
             Self::Modules => Kind::Module,
+            Self::Mounts => Kind::Mount,
+            Self::Kernel => Kind::Kernel,
+            Self::Hardware => Kind::Hardware,
+            Self::Firmware => Kind::Firmware,
+            Self::Host => Kind::Host,
         }
+    }
+
+    /// Of the facts those that only a boot can have changed.
+    pub fn fixed_at_boot(self, facts: &Facts) -> BTreeSet<Text> {
+        let is_fixed = |key: &&Text| match self {
+            Self::Kernel => true,
+            Self::Firmware => key.as_bytes() == machine::BIOS.as_bytes(),
+            _ => false,
+        };
+        facts.keys().filter(is_fixed).cloned().collect()
     }
 
     /// What leads from one value of a fact to another; none where that is no change.
     pub fn op(self, before: Option<&FactValue>, after: Option<&FactValue>) -> Option<Op> {
         match (self, before, after) {
             (_, None, None) => None,
-            (Self::Dpkg, None, Some(_)) => Some(Op::Install),
-            (Self::Dpkg, Some(_), None) => Some(Op::Remove),
+            (Self::Dpkg | Self::Hardware | Self::Firmware, None, Some(_)) => Some(Op::Install),
+            (Self::Dpkg | Self::Hardware | Self::Firmware, Some(_), None) => Some(Op::Remove),
             (Self::Modules, None, Some(_)) => Some(Op::Load),
             (Self::Modules, Some(_), None) => Some(Op::Unload),
+            (Self::Mounts, None, Some(_)) => Some(Op::Mount),
+            (Self::Mounts, Some(_), None) => Some(Op::Unmount),
             (_, Some(before), Some(after)) if before == after => None,
             (Self::Dpkg, Some(before), Some(after)) => Some(dpkg::op(before, after)),
-            (Self::Modules, Some(_), Some(_)) => Some(Op::Set),
+            (Self::Mounts, Some(before), Some(after)) => Some(mounts::op(before, after)),
+            _ => Some(Op::Set),
         }
     }
 }
@@ -55,13 +103,24 @@ impl Source {
 pub struct Inventory {
     dpkg: PathBuf,
     modules: PathBuf,
+    mounts: PathBuf,
+    noise: Noise,
+    machine: Machine,
 }
 
 impl Inventory {
     /// The sources whose databases have these names; a name that is empty stands for none.
-    pub fn new(dpkg: PathBuf) -> Self {
-        let modules = "/proc/modules".into();
-        Self { dpkg, modules }
+    ///
+    /// # Errors
+    /// Where what the configuration says of mounts are no globs.
+    pub fn new(dpkg: PathBuf, mounts: &config::Mounts) -> io::Result<Self> {
+        Ok(Self {
+            dpkg,
+            modules: "/proc/modules".into(),
+            mounts: MOUNTS.into(),
+            noise: Noise::new(mounts)?,
+            machine: Machine::below("/"),
+        })
     }
 
     /// The files that tell of a change of a source when they are written.
@@ -82,14 +141,23 @@ impl Inventory {
             let database = self.database(*source).as_os_str().as_encoded_bytes();
             database == path.as_bytes()
         };
-        Source::ALL.into_iter().find(is_its)
+        Source::COMPARED.into_iter().find(is_its)
+    }
+
+    /// The fact of [`Source::Host`] that a file decides.
+    pub fn decides(path: &Text) -> Option<Text> {
+        machine::key_of(path).map(Text::from)
     }
 
     /// Where the database of a source is.
-    pub fn database(&self, source: Source) -> &PathBuf {
+    pub fn database(&self, source: Source) -> &Path {
         match source {
             Source::Dpkg => &self.dpkg,
             Source::Modules => &self.modules,
+            Source::Mounts => &self.mounts,
+            Source::Kernel => Path::new("/proc"),
+            Source::Hardware | Source::Firmware => Path::new("/sys"),
+            Source::Host => Path::new("/etc"),
         }
     }
 
@@ -101,8 +169,13 @@ impl Inventory {
                 let nanos = u32::try_from(found.ctime_nsec()).ok()?;
                 Some(Timestamp::from_parts(found.ctime(), nanos))
             }
-            Source::Modules => None,
+            _ => None,
         }
+    }
+
+    /// What is mounted now, with where.
+    pub fn mounted(&self) -> io::Result<Mounted> {
+        mounts::read(&self.mounts, Path::new(SWAPS), &self.noise)
     }
 
     /// All facts of a source as they are now; none where this host does not have it.
@@ -114,6 +187,11 @@ impl Inventory {
         match source {
             Source::Dpkg => dpkg::read(database),
             Source::Modules => modules::read(database, Path::new("/sys/module")),
+            Source::Mounts => Ok(Some(self.mounted()?.facts)),
+            Source::Kernel => Ok(Some(self.machine.kernel())),
+            Source::Hardware => Ok(Some(self.machine.hardware())),
+            Source::Firmware => Ok(Some(self.machine.firmware())),
+            Source::Host => Ok(Some(self.machine.host())),
         }
     }
 }

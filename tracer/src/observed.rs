@@ -105,6 +105,8 @@ pub enum Event {
         /// Its name.
         name: Text,
     },
+    /// Something was mounted, moved, given other options or unmounted, or swap space was turned on or off.
+    Mount(MountTouched),
     /// A sysctl was written.
     Sysctl {
         /// Its dotted name.
@@ -113,6 +115,32 @@ pub enum Event {
         before: String,
         /// What was written.
         after: String,
+    },
+}
+
+/// Says where something was done to what is mounted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum MountTouched {
+    /// At a place of a mount.
+    Place {
+        /// The mount's id.
+        mount: u32,
+        /// The place within it, from its root on: `/` for the root itself.
+        within: Text,
+        /// Whether that mount was unmounted.
+        gone: bool,
+    },
+    /// At a path as the caller gave it.
+    Path(Text),
+    /// A file system has other options, wherever it is mounted.
+    FileSystem {
+        /// Its device as `stat(2)` gives it.
+        dev: u64,
+    },
+    /// Swap space was turned on or off.
+    Swap {
+        /// The device or file as the caller gave it.
+        path: Text,
     },
 }
 

@@ -26,7 +26,13 @@ pub use ring::Records;
 static OBJECT: &[u8] = aya::include_bytes_aligned!(env!("TRACER_EBPF_OBJECT"));
 
 /// Fields that a kernel may lack: what they are for works less well without them.
-const OPTIONAL_FIELDS: [&str; 2] = ["task_struct.ioac.wchar", "module.name"];
+const OPTIONAL_FIELDS: [&str; 5] = [
+    "task_struct.ioac.wchar",
+    "module.name",
+    "fs_context.root",
+    "pt_regs.di|pt_regs.regs",
+    "pt_regs.si",
+];
 
 /// Says why the programs cannot be loaded.
 #[derive(Debug, thiserror::Error)]
@@ -136,18 +142,24 @@ impl Probes {
             name,
             lost_without,
             about_files,
+            is_proved,
             attachments,
         } = planned;
         let result = attachments.and_then(|all| attach_all(&mut self.ebpf, &all, kernel));
         let (state, detail) = match result {
             Ok(()) => {
-                self.attached.push(name);
+                self.attached.extend(is_proved.then_some(name));
                 (CheckState::Ok, String::new())
             }
             // Every kernel has the function that `close` needs: if it is refused, all are.
             Err(why) if about_files && name == "close" => return Err(Error::Trampolines(why)),
             Err(why) => (
-                CheckState::Missing,
+                // What the others see is found late, and at once.
+                if is_proved {
+                    CheckState::Missing
+                } else {
+                    CheckState::Degraded
+                },
                 format!("not seen: {lost_without}; {why}"),
             ),
         };
@@ -252,6 +264,12 @@ impl Probes {
         self.write_settings()
     }
 
+    /// Makes the programs tell of mounts in this mount namespace alone, which its inode number names.
+    pub fn see_mounts_of(&mut self, namespace: u32) -> Result<(), Error> {
+        self.settings.mount_ns = namespace;
+        self.write_settings()
+    }
+
     fn write_settings(&mut self) -> Result<(), Error> {
         let failed = |source| Error::Map {
             name: "SETTINGS",
@@ -287,7 +305,7 @@ impl Probes {
         &self.checks
     }
 
-    /// Names of the probes that are attached.
+    /// Names of the probes that are attached and that a self-test can prove alive.
     pub fn attached(&self) -> &[&'static str] {
         &self.attached
     }

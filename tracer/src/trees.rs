@@ -20,6 +20,7 @@ use rustix::fs::{FileType, Stat};
 use self::ignored::Ignored;
 pub(crate) use self::ignored::{any_of, is_match};
 use self::mounts::Place;
+pub(crate) use self::mounts::unescape;
 pub use self::mounts::{Mount, Mounts};
 use self::pattern::{Awaited, Expansion, Pattern};
 use self::pins::{Pin, Pins};

@@ -324,9 +324,11 @@ impl Proof<'_> {
         self.witness.daemon().status()["last_seq"].as_u64().unwrap()
     }
 
-    /// What was told since, wherever it was, oldest first.
+    /// What was told of files since, wherever they are, oldest first.
     fn changes_since(&self, known: u64) -> Vec<Value> {
         let mut changes = self.witness.daemon().newest(1000);
+        // That something was mounted is a change of its own.
+        changes.retain(|change| change["subject"]["kind"] == "file");
         changes.retain(|change| change["seq"].as_u64().is_some_and(|seq| seq > known));
         changes.reverse();
         changes

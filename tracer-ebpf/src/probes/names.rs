@@ -235,7 +235,7 @@ pub(crate) fn removing_directory_split(ctx: FEntryContext) -> u32 {
 
 /// Sends the outcome of an attempt, if a watched one was under way.
 #[inline(always)]
-fn try_done(id: u64, result: i32) -> Option<()> {
+pub(super) fn try_done(id: u64, result: i32) -> Option<()> {
     let (pid, tid) = read::pid_and_tid();
     if !maps::take_awaited(Attempt {
         entry: id,

@@ -10,7 +10,7 @@ use super::file::{FMODE_WRITE, S_IFMT, S_IFREG, put_file};
 use super::{PIDTYPE_PGID, fill_header, finish, recorded, shared_id};
 use crate::maps::{self, Buffer};
 use crate::path::{self, TO_THE_TOP};
-use crate::read::{self, CurrentTask, Memory as _, Probed, Typed};
+use crate::read::{self, CurrentTask, Memory, Probed, Typed};
 
 /// A new process; without it: the ancestry of processes whose parents ended is incomplete.
 /// match-proto: `sched_process_fork(struct task_struct *parent, struct task_struct *child)`
@@ -73,22 +73,13 @@ fn try_exec(task: Typed) -> Option<()> {
 
 /// Puts the names of a `struct path` up to its mount's root.
 #[inline(always)]
-fn put_path(buffer: &mut Buffer, start: u32, path: Typed) -> (u32, PathRecord) {
+pub(super) fn put_path<M: Memory>(buffer: &mut Buffer, start: u32, path: M) -> (u32, PathRecord) {
     let mount = path.object(|o| &o.path_mnt);
     let top = mount.object(|o| &o.vfsmount_root);
     let entry = path.object(|o| &o.path_dentry);
     let (end, mut record) = path::put_names(buffer, start, entry, TO_THE_TOP, top);
-    record.place = mount_id(mount);
+    record.place = path::mount_id(mount);
     (end, record)
-}
-
-/// The id of the mount that a `vfsmount` is part of.
-#[inline(always)]
-fn mount_id(vfsmount: Typed) -> u32 {
-    let embedded = Probed::new(core::ptr::null())
-        .at(|o| &o.mount_mnt)
-        .address() as usize;
-    Probed::new(vfsmount.address().wrapping_sub(embedded)).u32(|o| &o.mount_id)
 }
 
 /// A process ends. What it still holds open for writing in watched trees is told first: it may

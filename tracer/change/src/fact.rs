@@ -10,9 +10,9 @@ use serde::{Deserialize, Serialize};
 pub enum FactValue {
     /// A file's state.
     File(FileState),
-    /// The value of a sysctl or a kernel setting.
+    /// The value of a sysctl, a kernel setting or another subject that has just one.
     Setting {
-        /// As the kernel writes it, without the newline at the end.
+        /// As its source writes it, without the newline at the end.
         value: String,
     },
     /// What is known of a subject of any other kind, by name: a package has its `version` and `arch`. A

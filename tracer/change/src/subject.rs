@@ -31,11 +31,13 @@ pub enum Kind {
     Firmware,
     /// The running kernel and its command line.
     Kernel,
+    /// How the host is set up, by meaning: its name, time zone, locale and resolver.
+    Host,
 }
 
 impl Kind {
     /// Every kind with the word for it.
-    pub const ALL: [(Self, &'static str); 10] = [
+    pub const ALL: [(Self, &'static str); 11] = [
         (Self::File, "file"),
         (Self::Package, "package"),
         (Self::Sysctl, "sysctl"),
@@ -46,6 +48,7 @@ impl Kind {
         (Self::Hardware, "hardware"),
         (Self::Firmware, "firmware"),
         (Self::Kernel, "kernel"),
+        (Self::Host, "host"),
     ];
 
     /// The word for it in JSON, tables and flags.

@@ -1,6 +1,6 @@
 //! Facts of an inventory: what differs from what was believed is a change for each.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use change::{Certainty, Change, FactValue, Subject, Text, Timestamp};
 
@@ -21,8 +21,6 @@ pub enum Cause {
         time: Timestamp,
         /// By whom, if that is known.
         by: Option<By>,
-        /// What it was about, where that is known: other differences are of other causes.
-        only: Option<Text>,
     },
     /// It is compared with the store.
     Compared {
@@ -30,6 +28,8 @@ pub enum Cause {
         now: Timestamp,
         /// Until when the record was complete; none at the very first start.
         complete_until: Option<Timestamp>,
+        /// When all that differs had happened at the latest.
+        at_latest: Timestamp,
     },
 }
 
@@ -43,30 +43,30 @@ impl Cause {
 }
 
 impl Conclude {
-    /// Takes in what a source says now; tells how many facts have changed.
+    /// Takes in what a source says now, of all its facts or `only` of some: other differences are of other
+    /// causes. Tells how many facts have changed.
     pub fn inventory(
         &mut self,
         source: Source,
-        mut found: Facts,
+        found: Facts,
+        only: Option<&BTreeSet<Text>>,
         cause: &Cause,
     ) -> Result<usize, store::Error> {
-        let read_before = self.believed.remove(&source);
-        let was_read = read_before.is_some();
-        let believed = match read_before {
+        let was_read = self.believed.contains_key(&source);
+        let believed = match self.believed.remove(&source) {
             Some(believed) => believed,
             None => self.ledger.stored_of(source.kind(), PAGE)?,
         };
         // A store that knows not one of them is taken for one from before they were read.
         let is_first = !was_read && believed.is_empty();
-        if let Cause::Written {
-            only: Some(key), ..
-        } = cause
-        {
-            let now = found.remove(key);
-            found.clone_from(&believed);
-            found.remove(key);
-            found.extend(now.map(|now| (key.clone(), now)));
+        if is_first && only.is_some() {
+            // One of them is not all: the first look at all of them comes.
+            return Ok(0);
         }
+        let found = match only {
+            Some(keys) => with_only(&believed, found, keys),
+            None => found,
+        };
         let changed = differences(&believed, &found);
         for (key, before, after) in &changed {
             let subject = Subject {
@@ -96,6 +96,22 @@ impl Conclude {
         Ok(changed.len())
     }
 
+    /// What of a source differs from what is believed, with the value now.
+    pub fn differing(
+        &mut self,
+        source: Source,
+        found: &Facts,
+    ) -> Result<BTreeMap<Text, Option<FactValue>>, store::Error> {
+        if !self.believed.contains_key(&source) {
+            let stored = self.ledger.stored_of(source.kind(), PAGE)?;
+            self.believed.insert(source, stored);
+        }
+        let nothing = Facts::new();
+        let believed = self.believed.get(&source).unwrap_or(&nothing);
+        let differing = differences(believed, found).into_iter();
+        Ok(differing.map(|(key, _, now)| (key, now)).collect())
+    }
+
     /// Whether anything is known of a source.
     pub fn has_read(&self, source: Source) -> Result<bool, store::Error> {
         let is_known = self.believed.contains_key(&source);
@@ -116,15 +132,31 @@ impl Cause {
         match self {
             Self::Written { .. } => change,
             Self::Compared {
-                now,
+                now: _,
                 complete_until,
+                at_latest,
             } => Change {
                 certainty: Certainty::Late,
-                between: Some([complete_until.unwrap_or(*now), *now]),
+                between: Some([
+                    complete_until.unwrap_or(*at_latest).min(*at_latest),
+                    *at_latest,
+                ]),
                 ..change
             },
         }
     }
+}
+
+/// What is believed, but for some keys as they were found.
+fn with_only(believed: &Facts, mut found: Facts, keys: &BTreeSet<Text>) -> Facts {
+    let mut all = believed.clone();
+    for key in keys {
+        match found.remove(key) {
+            Some(now) => all.insert(key.clone(), now),
+            None => all.remove(key),
+        };
+    }
+    all
 }
 
 /// The keys whose values differ, with the value before and the one now.

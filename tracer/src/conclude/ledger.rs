@@ -78,6 +78,10 @@ impl Ledger {
         }
     }
 
+    pub(super) fn rename_host(&mut self, name: String) {
+        self.host.name = name;
+    }
+
     pub(super) fn take_batch(&mut self) -> Batch {
         self.fresh.clear();
         self.heavy_bytes = 0;

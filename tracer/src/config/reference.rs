@@ -7,7 +7,7 @@ use toml::{Table, Value};
 use super::{Config, Loaded};
 
 /// Each key in order, and what it says. `*_bytes` are whole numbers.
-const KEYS: [(&str, &str); 14] = [
+const KEYS: [(&str, &str); 16] = [
     ("state_dir", "Directory of the store"),
     ("socket", "Unix socket on which the daemon answers"),
     (
@@ -55,6 +55,14 @@ const KEYS: [(&str, &str); 14] = [
     (
         "runs.config_management",
         "Commands that are configuration management, named likewise",
+    ),
+    (
+        "mounts.ignore",
+        "Globs of mount points that come and go with containers, sessions and snaps, and are no news",
+    ),
+    (
+        "mounts.ignore_types",
+        "File systems whose mounts are no news, as looking at a file mounts them, or as they hold no files",
     ),
 ];
 

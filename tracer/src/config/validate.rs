@@ -5,7 +5,7 @@ use std::path::{Component, Path};
 
 use globset::{Glob, GlobBuilder};
 
-use super::{Config, ContentLimits, Packages, Runs, Secrets};
+use super::{Config, ContentLimits, Mounts, Packages, Runs, Secrets};
 
 /// The longest path that fits a Unix socket's address, with the NUL at the end.
 const SOCKET_PATH_BYTES: usize = 107;
@@ -32,6 +32,10 @@ pub(super) fn check(config: &Config) -> Result<(), (&'static str, String)> {
         secrets,
         packages: Packages { dpkg },
         runs,
+        mounts: Mounts {
+            ignore: ignored_mounts,
+            ignore_types: _,
+        },
     } = config;
     let Runs {
         package_managers,
@@ -58,6 +62,12 @@ pub(super) fn check(config: &Config) -> Result<(), (&'static str, String)> {
     let commands = |names: &[String]| names.iter().try_for_each(|name| command(name));
     at("runs.package_managers", commands(package_managers))?;
     at("runs.config_management", commands(config_management))?;
+    at(
+        "mounts.ignore",
+        ignored_mounts
+            .iter()
+            .try_for_each(|pattern| compiles(pattern)),
+    )?;
     if keep_bytes > hash_bytes {
         let message = format!(
             "{keep_bytes} is more than `content.hash_bytes`, {hash_bytes}; what is kept is hashed"

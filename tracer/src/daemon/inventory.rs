@@ -1,5 +1,7 @@
 //! Reading what is no file: when its database is written, and when the trees are compared.
 
+use std::collections::BTreeSet;
+
 use anyhow::Context as _;
 use change::{Text, Timestamp};
 
@@ -32,14 +34,7 @@ impl Pipeline {
             return;
         }
         let by = self.enrich.by(who, time);
-        if let Err(error) = self.look_at(
-            source,
-            &Cause::Written {
-                time,
-                by,
-                only: None,
-            },
-        ) {
+        if let Err(error) = self.look_at(source, None, &Cause::Written { time, by }) {
             self.note_loss(&format!("{error:#}"));
         }
     }
@@ -60,8 +55,9 @@ impl Pipeline {
                 continue;
             }
             let ModuleTouched { time, by, name } = touched;
-            let only = Some(name);
-            if let Err(error) = self.look_at(Source::Modules, &Cause::Written { time, by, only }) {
+            let only = [name].into();
+            let cause = Cause::Written { time, by };
+            if let Err(error) = self.look_at(Source::Modules, Some(&only), &cause) {
                 self.note_loss(&format!("{error:#}"));
             }
         }
@@ -69,24 +65,31 @@ impl Pipeline {
 
     /// Compares all sources with the store, but for those that exact records tell of.
     pub(super) fn compare_inventory(&mut self) -> anyhow::Result<()> {
-        for source in Source::ALL {
+        for source in Source::COMPARED {
             let changed = self.inventory.changed_at(source);
             let is_told = |changed: Timestamp| changed >= self.comparing.since.earliest;
             if changed.is_some_and(is_told) && self.conclude.has_read(source)? {
                 continue;
             }
+            let now = now();
             let cause = Cause::Compared {
-                now: now(),
+                now,
                 complete_until: self.comparing.complete_until,
+                at_latest: now,
             };
-            if let Err(error) = self.look_at(source, &cause) {
+            if let Err(error) = self.look_at(source, None, &cause) {
                 tracing::error!("{error:#}");
             }
         }
         Ok(())
     }
 
-    fn look_at(&mut self, source: Source, cause: &Cause) -> anyhow::Result<()> {
+    pub(super) fn look_at(
+        &mut self,
+        source: Source,
+        only: Option<&BTreeSet<Text>>,
+        cause: &Cause,
+    ) -> anyhow::Result<()> {
         let kind = source.kind();
         let read = self.inventory.read(source);
         let reading = || {
@@ -98,7 +101,7 @@ impl Pipeline {
         let Some(found) = read.with_context(reading)? else {
             return Ok(());
         };
-        let changed = self.conclude.inventory(source, found, cause);
+        let changed = self.conclude.inventory(source, found, only, cause);
         let changed = changed.with_context(|| format!("compare every {kind}"))?;
         tracing::debug!("{changed} facts of the kind {kind} have changed");
         Ok(())

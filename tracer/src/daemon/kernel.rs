@@ -260,8 +260,12 @@ impl FanotifyReader {
         }
         let input = match knock {
             Knock::Ask(asker) => Input::Settle(asker),
-            Knock::Mounts if self.fanotify.remount() => Input::Remounted,
-            Knock::Mounts => return Some(()),
+            Knock::Mounts => {
+                if self.fanotify.remount() {
+                    self.inputs.send(Input::Remounted).ok()?;
+                }
+                Input::Mounts
+            }
         };
         self.inputs.send(input).ok()
     }

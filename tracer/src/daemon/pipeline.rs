@@ -12,7 +12,9 @@ use tokio::sync::broadcast;
 use super::clocks::Clocks;
 use super::inventory::ModuleTouched;
 use super::kernel::Settler;
+use super::machine::MachineSeen;
 use super::memory;
+use super::mounts::MountsSeen;
 use super::room::Room;
 use super::shared::{Shared, add};
 use super::upkeep::{Comparing, Losses};
@@ -47,6 +49,8 @@ pub(super) struct Pipeline {
     pub(super) inventory: Inventory,
     /// Kernel modules that are coming or going.
     pub(super) modules: Vec<ModuleTouched>,
+    pub(super) mounts: MountsSeen,
+    pub(super) machine: MachineSeen,
     pub(super) probes: Probes,
     pub(super) watches_by_probes: bool,
     pub(super) enrich: Enrich,
@@ -82,7 +86,8 @@ impl Pipeline {
     /// Works until it is told to stop.
     pub(super) fn run(&mut self, queue: &Receiver<Input>) -> anyhow::Result<()> {
         loop {
-            let is_idle = self.assembler.is_empty() && self.modules.is_empty();
+            let is_idle =
+                self.assembler.is_empty() && self.modules.is_empty() && !self.mounts.is_waiting();
             let wait = if is_idle && self.conclude.waiting() == 0 {
                 IDLE
             } else {
@@ -141,8 +146,17 @@ impl Pipeline {
                 memory::give_back();
                 Ok(())
             }
+            Input::Machine(read) => {
+                self.take_machine(read);
+                self.commit_if_much()
+            }
             Input::Mounts => {
-                self.remount();
+                if self.watches_by_probes {
+                    self.remount();
+                }
+                if let Err(error) = self.look_at_mounts() {
+                    self.note_loss(&format!("{error:#}"));
+                }
                 Ok(())
             }
             Input::Remounted => {
@@ -221,6 +235,7 @@ impl Pipeline {
             }
             Event::File(event) => {
                 add(&self.shared.file_records, 1);
+                self.host_touched(time, &who, &event);
                 let enrich = &self.enrich;
                 let is_same_program = |a: &Who, b: &Who| enrich.is_same_program(a, b);
                 let names = event.placed_directory();
@@ -238,6 +253,7 @@ impl Pipeline {
                 self.conclude.sysctl(&name, (before, after), time, by);
             }
             Event::Module { name } => self.module_touched(time, &who, name),
+            Event::Mount(touched) => self.mount_touched(time, &who, &touched),
             Event::Fork { .. } | Event::Exec(_) | Event::Exit { .. } => {}
         }
     }

@@ -11,8 +11,10 @@ use change::{FactValue, Text};
 use super::Input;
 use super::budget::Budget;
 use super::kernel::{Settled, Settler};
+use super::machine;
 use crate::assemble::QUIET;
 use crate::capture::Capture;
+use crate::inventory::Inventory;
 use crate::reconcile::{Began, Difference, KnownFile, KnownFiles, Reconcile};
 use crate::store::{Fact, Reader};
 use crate::trees::Trees;
@@ -36,6 +38,8 @@ pub(super) struct Comparison {
     /// Files that changed later are left to exact records.
     pub(super) exact_since: Began,
     pub(super) settler: Settler,
+    /// Where the machine is to be read, if it is.
+    pub(super) machine: Option<Inventory>,
 }
 
 impl Comparison {
@@ -66,6 +70,11 @@ impl Comparison {
     }
 
     fn run(&self, store: &Path, inputs: &SyncSender<Input>) -> io::Result<()> {
+        if let Some(inventory) = &self.machine {
+            let read = Input::Machine(machine::read(inventory));
+            let closed = |_| io::Error::from(io::ErrorKind::Interrupted);
+            inputs.send(read).map_err(closed)?;
+        }
         // What was seen by now is to be a fact, and no difference.
         self.settle()?;
         let mut facts = Facts(Reader::open(store).map_err(io::Error::other)?);

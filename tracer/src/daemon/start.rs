@@ -14,6 +14,8 @@ use change::{Gap, GapReason, Timestamp};
 
 use super::clocks::Clocks;
 use super::kernel::Source;
+use super::machine::MachineSeen;
+use super::mounts::MountsSeen;
 use super::pipeline::{Pipeline, set_checks};
 use super::room::Room;
 use super::upkeep::{Comparing, Losses, first_comparison, watch_roots};
@@ -57,10 +59,10 @@ pub(super) fn start(config: &Config) -> anyhow::Result<Started> {
     let mut writer = Writer::open(&store_path)?;
     let host = host(&mut writer)?;
     let capture = Arc::new(capture(config, &mut writer)?);
-    let inventory = Inventory::new(config.packages.dpkg.clone());
+    let inventory = inventory(config)?;
     let trees = Arc::new(trees(config, &inventory)?);
     let mut watch = choose(config, &trees)?;
-    watch.probes.ignore(std::process::id())?;
+    know_self(&mut watch.probes)?;
     if watch.fanotify.is_none() {
         let limit = watch_roots(&mut watch.probes, &trees.roots());
         watch.checks.extend(limit);
@@ -91,8 +93,7 @@ pub(super) fn start(config: &Config) -> anyhow::Result<Started> {
     });
     set_checks(&shared, watch.checks);
     tracing::info!("watching {} trees by {}", trees.roots().len(), watch.mode);
-    let period = Duration::from_secs(config.compare_seconds.into());
-    let first = first_comparison(&host.id, period, attached);
+    let due = comparisons(config, &host, attached);
     let pipeline = Pipeline {
         shared: Arc::clone(&shared),
         writer,
@@ -101,13 +102,15 @@ pub(super) fn start(config: &Config) -> anyhow::Result<Started> {
         capture: Arc::clone(&capture),
         inventory,
         modules: Vec::new(),
+        mounts: MountsSeen::new(attached),
+        machine: MachineSeen::of(&reader, complete_until)?,
         watches_by_probes: watch.fanotify.is_none(),
         probes: watch.probes,
         enrich,
         conclude: Conclude::new(host, trees, capture, reader),
         assembler: Assembler::default(),
         decoder: Decoder::default(),
-        comparing: Comparing::new(began, complete_until, (period, first)),
+        comparing: Comparing::new(began, complete_until, due),
         horizon: attached,
         heartbeat: attached,
         clocks: Clocks::read(),
@@ -180,6 +183,11 @@ fn choose(config: &Config, trees: &Arc<Trees>) -> anyhow::Result<Watch> {
              seen: who wrote through a shared descriptor, and what a process did whose descriptor \
              others still hold"
         ),
+    });
+    checks.push(CheckBody {
+        name: "mounts".to_owned(),
+        state: CheckState::Degraded,
+        detail: "not seen: who mounts and unmounts, and who turns swap space on and off".to_owned(),
     });
     for unwatched in fanotify.unwatched() {
         let detail = format!(
@@ -265,6 +273,25 @@ fn gaps(
         });
     }
     Ok(gaps)
+}
+
+/// Makes the programs pass over what this process does, and see the mounts that it sees.
+fn know_self(probes: &mut Probes) -> anyhow::Result<()> {
+    probes.ignore(std::process::id())?;
+    let namespace = fs::metadata("/proc/self/ns/mnt").context("look at the own mount namespace")?;
+    probes.see_mounts_of(u32::try_from(namespace.ino())?)?;
+    Ok(())
+}
+
+/// How often to compare without a reason to, and when first.
+fn comparisons(config: &Config, host: &Host, started: Timestamp) -> (Duration, Timestamp) {
+    let period = Duration::from_secs(config.compare_seconds.into());
+    (period, first_comparison(&host.id, period, started))
+}
+
+fn inventory(config: &Config) -> anyhow::Result<Inventory> {
+    let inventory = Inventory::new(config.packages.dpkg.clone(), &config.mounts);
+    inventory.context("read the globs of mounts that are no news")
 }
 
 fn make_folder(path: &Path) -> anyhow::Result<()> {

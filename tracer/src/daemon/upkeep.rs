@@ -82,6 +82,9 @@ impl Pipeline {
     /// Starts comparing the trees with the store.
     pub(super) fn reconcile(&mut self, inputs: SyncSender<Input>, settler: Settler) {
         self.inputs = Some((inputs, settler));
+        if let Err(error) = self.compare_mounts() {
+            tracing::error!("{error:#}");
+        }
         self.compare();
     }
 
@@ -96,6 +99,7 @@ impl Pipeline {
             capture: Arc::clone(&self.capture),
             exact_since: self.comparing.since,
             settler,
+            machine: self.is_machine_due().then(|| self.inventory.clone()),
         };
         comparison.start(&self.store_path, inputs);
     }
@@ -229,6 +233,7 @@ impl Pipeline {
     pub(super) fn look_around(&mut self) -> anyhow::Result<()> {
         let now = now();
         self.look_at_modules();
+        self.ask_for_mounts();
         self.finish_due()?;
         if now.as_nanos() - self.losses.asked.as_nanos() >= LOSS_CHECK_NS {
             self.check_losses(now);
@@ -277,6 +282,7 @@ impl Pipeline {
             ]
             .into_iter()
             .chain(&mut self.tidy_at)
+            .chain(self.mounts.times())
             {
                 *time = time.plus_nanos(step);
             }

@@ -11,7 +11,7 @@ mod text;
 const HIDDEN: &str = "***";
 
 /// Hides the secrets in a command line.
-pub(super) fn mask(argv: &mut [String]) {
+pub(crate) fn mask(argv: &mut [String]) {
     let mut words = Words::default();
     let mut after_command_option = false;
     for argument in argv {
@@ -19,6 +19,11 @@ pub(super) fn mask(argv: &mut [String]) {
         after_command_option = takes_a_script(argument);
         *argument = mask_argument(argument, is_script, &mut words);
     }
+}
+
+/// Hides the secrets that a text names, such as the options of a mount.
+pub(crate) fn mask_named(text: &str) -> String {
+    text::mask_text(text)
 }
 
 fn mask_argument(argument: &str, is_script: bool, words: &mut Words) -> String {

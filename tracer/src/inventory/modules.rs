@@ -9,9 +9,7 @@ use std::{fs, io};
 use change::{FactValue, Text};
 
 use super::Facts;
-
-/// Longer values of parameters are cut.
-const LONGEST_VALUE: usize = 256;
+use super::value::value_of;
 
 /// Reads all modules that are at work; not one that is only coming or going.
 pub(super) fn read(list: &Path, details: &Path) -> io::Result<Option<Facts>> {
@@ -71,13 +69,6 @@ fn parameters(folder: &Path) -> String {
         .collect();
     all.sort();
     all.join(" ")
-}
-
-fn value_of(file: &Path) -> Option<String> {
-    let bytes = fs::read(file).ok()?;
-    let value = String::from_utf8_lossy(&bytes);
-    let value = value.trim_end_matches(['\n', '\0']);
-    Some(value.chars().take(LONGEST_VALUE).collect())
 }
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! A change in one sentence: who did what to it, when, and where they came from.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use change::{Certainty, Change, FactValue, FileState, Gap, GapReason, Kind, Note, Op};
 
 use super::escape::escape_text;
@@ -116,6 +118,11 @@ fn deed(change: &Change, object: &str, view: &View) -> String {
             [None, None] => format!("changed {object}"),
         },
         Op::Set => format!("set {object}{}", values(change)),
+        Op::Mount | Op::Unmount if is_swap(change) => {
+            let way = if change.op == Op::Mount { "on" } else { "off" };
+            format!("turned {way} swap on {object}")
+        }
+        Op::Mount | Op::Unmount => format!("{} {object}{}", past(change.op), mounted(change)),
         op => format!("{} {object}{}", past(op), versions(change)),
     }
 }
@@ -160,13 +167,39 @@ fn versions(change: &Change) -> String {
     }
 }
 
+/// Whether this is about swap space, which is among the mounts.
+fn is_swap(change: &Change) -> bool {
+    change.subject.key.as_bytes().starts_with(b"swap:")
+}
+
+/// ` (xfs on /dev/vdb)` of what was mounted or unmounted.
+fn mounted(change: &Change) -> String {
+    let side = |name| {
+        let [before, after] = attribute(change, name);
+        if change.op == Op::Mount {
+            after
+        } else {
+            before
+        }
+    };
+    match (side("type"), side("source")) {
+        (Some(fs_type), Some(source)) => {
+            format!(" ({} on {})", escape_text(fs_type), escape_text(source))
+        }
+        _ => String::new(),
+    }
+}
+
 /// An attribute before and after the change.
 fn attribute<'c>(change: &'c Change, name: &str) -> [Option<&'c str>; 2] {
     [&change.before, &change.after].map(|value| value.as_ref()?.attribute(name))
 }
 
-/// ` 60 → 10`, as far as the values are known.
+/// ` 60 → 10`, as far as the values are known; of several, those that are others.
 fn values(change: &Change) -> String {
+    if let (Some(before), Some(after)) = (all(change.before.as_ref()), all(change.after.as_ref())) {
+        return differences(before, after);
+    }
     let value = |fact: &Option<FactValue>| match fact {
         Some(FactValue::Setting { value }) => Some(escape::argument(value)),
         _ => None,
@@ -175,6 +208,37 @@ fn values(change: &Change) -> String {
         (Some(before), Some(after)) => format!(" {before} → {after}"),
         (None, Some(after)) => format!(" to {after}"),
         _ => String::new(),
+    }
+}
+
+/// All attributes of a value, none of no value; nothing of a value that has no attributes.
+fn all(value: Option<&FactValue>) -> Option<&BTreeMap<String, String>> {
+    static NONE: BTreeMap<String, String> = BTreeMap::new();
+    match value {
+        None => Some(&NONE),
+        Some(FactValue::Attributes(attributes)) => Some(attributes),
+        Some(_) => None,
+    }
+}
+
+/// `: options rw → ro, root removed`.
+fn differences(before: &BTreeMap<String, String>, after: &BTreeMap<String, String>) -> String {
+    let names: BTreeSet<&String> = before.keys().chain(after.keys()).collect();
+    let words = names.into_iter().filter_map(|name| {
+        let value = |all: &BTreeMap<String, String>| all.get(name).map(|v| escape::argument(v));
+        let name = escape_text(name);
+        match (value(before), value(after)) {
+            (before, after) if before == after => None,
+            (Some(before), Some(after)) => Some(format!("{name} {before} → {after}")),
+            (None, Some(after)) => Some(format!("{name} {after}")),
+            (_, None) => Some(format!("{name} removed")),
+        }
+    });
+    let words: Vec<String> = words.collect();
+    if words.is_empty() {
+        String::new()
+    } else {
+        format!(": {}", words.join(", "))
     }
 }
 
@@ -202,8 +266,6 @@ fn attributes(before: &FileState, after: &FileState) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use change::{Actor, Container, RenamedFrom, Session, SessionKind, Subject};
 
     use super::super::fixture::{actor, at, edit, file, late, view};
@@ -297,6 +359,41 @@ mod tests {
             after: setting("10"),
             ..op(Op::Set)
         };
+        let mount = |options: &str| {
+            let pairs = [
+                ("type", "xfs"),
+                ("source", "/dev/vdb"),
+                ("options", options),
+            ];
+            let pairs = pairs.map(|(name, value)| (name.to_owned(), value.to_owned()));
+            Some(FactValue::Attributes(pairs.into()))
+        };
+        let mounted = Change {
+            subject: Subject::parse(b"mount:/srv").unwrap(),
+            before: None,
+            after: mount("rw"),
+            ..op(Op::Mount)
+        };
+        insta::assert_snapshot!(said(&mounted), @"alice mounted it (xfs on /dev/vdb) 12 minutes ago, over ssh from 10.1.2.3 (session 41, pts/0)");
+        let remounted = Change {
+            before: mount("rw"),
+            after: mount("ro"),
+            op: Op::Set,
+            ..mounted.clone()
+        };
+        insta::assert_snapshot!(said(&remounted), @"alice set it: options rw → ro, 12 minutes ago, over ssh from 10.1.2.3 (session 41, pts/0)");
+        let unmounted = Change {
+            before: mount("ro"),
+            after: None,
+            op: Op::Unmount,
+            ..mounted.clone()
+        };
+        insta::assert_snapshot!(said(&unmounted), @"alice unmounted it (xfs on /dev/vdb) 12 minutes ago, over ssh from 10.1.2.3 (session 41, pts/0)");
+        let swap = Change {
+            subject: Subject::parse(b"mount:swap:/dev/vdc").unwrap(),
+            ..mounted
+        };
+        insta::assert_snapshot!(said(&swap), @"alice turned on swap on it 12 minutes ago, over ssh from 10.1.2.3 (session 41, pts/0)");
         insta::assert_snapshot!(said(&swappiness), @"alice set it 60 → 10, 12 minutes ago, over ssh from 10.1.2.3 (session 41, pts/0)");
     }
 

@@ -1,8 +1,10 @@
 //! Which program goes to which kernel function: chosen by the functions' prototypes in BTF,
 //! parameters by name, never by the kernel's version.
 
+mod mounts;
 mod wanted;
 
+use mounts::{MOUNTS, OPTIONAL_MOUNTS, has_call};
 use wanted::{ACL, FLAGS, Shape, WANTED, Wanted};
 
 use super::btf::{Btf, Prototype};
@@ -38,6 +40,8 @@ pub struct Planned {
     pub lost_without: &'static str,
     /// Whether file changes depend on it, so that fanotify must do it where it cannot be had.
     pub about_files: bool,
+    /// Whether the self-test can prove it alive.
+    pub is_proved: bool,
     /// The programs it takes; or why there are none.
     pub attachments: Result<Vec<Attachment>, String>,
 }
@@ -49,8 +53,12 @@ pub fn plan(btf: &Btf, is_split: &dyn Fn(&str) -> bool) -> Vec<Planned> {
         .prototype("set_posix_acl")
         .is_some_and(|prototype| prototype.parameters.iter().any(|name| name == "inode"));
     let flags_by_path = btf.prototype("vfs_fileattr_set").is_some();
+    let has = |(calls, _): &&([&str; 2], Wanted)| has_call(btf, *calls);
+    let optional_mounts = OPTIONAL_MOUNTS.iter().filter(has);
     let wanted = WANTED
         .iter()
+        .chain(&MOUNTS)
+        .chain(optional_mounts.map(|(_, wanted)| wanted))
         .chain((!acl_by_inode).then_some(&ACL))
         .chain(flags_by_path.then_some(&FLAGS));
     wanted.map(|wanted| choose(wanted, btf, is_split)).collect()
@@ -61,6 +69,7 @@ fn choose(wanted: &Wanted, btf: &Btf, is_split: &dyn Fn(&str) -> bool) -> Planne
         name,
         lost_without,
         about_files,
+        is_proved,
         parts,
         if_split,
     } = wanted;
@@ -83,6 +92,7 @@ fn choose(wanted: &Wanted, btf: &Btf, is_split: &dyn Fn(&str) -> bool) -> Planne
         name,
         lost_without,
         about_files: *about_files,
+        is_proved: *is_proved,
         attachments,
     }
 }

@@ -148,6 +148,11 @@ impl Writer {
         Ok(value)
     }
 
+    /// Sets the value of a key.
+    pub fn set_meta(&mut self, key: &str, value: &[u8]) -> Result<(), Error> {
+        meta::write(&self.connection, key, value).doing(WRITE)
+    }
+
     fn write(&mut self, batch: Batch, purge: Option<&Purge>) -> Result<Vec<Change>, Error> {
         let Batch {
             contents,

@@ -45,6 +45,12 @@ pub struct Mount {
     pub point: Text,
     /// The file system's type.
     pub fs_type: String,
+    /// What is mounted: a device, or what the file system's own words say.
+    pub source: Text,
+    /// The options of this mount alone.
+    pub options: String,
+    /// The options of the file system, the same wherever it is mounted.
+    pub super_options: String,
 }
 
 impl Mount {
@@ -143,9 +149,12 @@ fn parse_line(line: &[u8]) -> Option<Mount> {
     let dev = makedev(major.parse().ok()?, minor.parse().ok()?);
     let root = unescape(fields.next()?);
     let point = unescape(fields.next()?);
+    let options = String::from_utf8_lossy(fields.next()?).into_owned();
     // Between the options and the dash there are any number of optional fields.
     fields.find(|field| *field == b"-")?;
     let fs_type = String::from_utf8_lossy(fields.next()?).into_owned();
+    let source = unescape(fields.next().unwrap_or_default());
+    let super_options = unescape(fields.next().unwrap_or_default()).to_lossy();
     Some(Mount {
         id,
         parent,
@@ -153,6 +162,9 @@ fn parse_line(line: &[u8]) -> Option<Mount> {
         root,
         point,
         fs_type,
+        source,
+        options,
+        super_options,
     })
 }
 
@@ -161,7 +173,7 @@ fn number(digits: &[u8]) -> Option<u32> {
 }
 
 /// Turns `\040` and its like back into the bytes that would have broken the line.
-fn unescape(field: &[u8]) -> Text {
+pub(crate) fn unescape(field: &[u8]) -> Text {
     let mut bytes = Vec::with_capacity(field.len());
     let mut rest = field;
     while let Some((&first, tail)) = rest.split_first() {
@@ -202,6 +214,10 @@ mod tests {
             (data.root.clone(), data.fs_type.as_str()),
             (Text::from("/data"), "xfs")
         );
+        assert_eq!(data.source, Text::from("/dev/vdb"));
+        let [root, data_options] = [22, 30].map(|id| mounts.by_id(id).unwrap());
+        assert_eq!(root.options, "rw,relatime");
+        assert_eq!(data_options.super_options, "rw");
         assert!(data.holds_files());
         assert!(!mounts.by_id(25).unwrap().holds_files());
         assert_eq!(

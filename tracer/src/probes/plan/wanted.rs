@@ -16,7 +16,7 @@ pub(super) struct Shape {
 }
 
 impl Shape {
-    const fn entry(
+    pub(super) const fn entry(
         program: &'static str,
         target: &'static str,
         parameters: &'static [(&'static str, usize)],
@@ -31,7 +31,7 @@ impl Shape {
         }
     }
 
-    const fn end(
+    pub(super) const fn end(
         program: &'static str,
         target: &'static str,
         parameters: &'static [(&'static str, usize)],
@@ -95,6 +95,8 @@ pub(super) struct Wanted {
     pub(super) name: &'static str,
     pub(super) lost_without: &'static str,
     pub(super) about_files: bool,
+    /// Whether the self-test can prove it alive without a change of the host.
+    pub(super) is_proved: bool,
     pub(super) parts: &'static [&'static [Shape]],
     /// What takes the place of `parts` where the compiler split their function in two, so that its
     /// symbol is not what callers call (kernel-matrix 1.5: `vfs_rmdir` on Debian's 5.10).
@@ -110,6 +112,7 @@ const fn files(
         name,
         lost_without,
         about_files: true,
+        is_proved: true,
         parts,
         if_split: &[],
     }
@@ -124,8 +127,21 @@ const fn processes(
         name,
         lost_without,
         about_files: false,
+        is_proved: true,
         parts,
         if_split: &[],
+    }
+}
+
+/// Programs at functions, as those about files are; proving them alive would take a mount of the host.
+pub(super) const fn mounts(
+    name: &'static str,
+    lost_without: &'static str,
+    parts: &'static [&'static [Shape]],
+) -> Wanted {
+    Wanted {
+        is_proved: false,
+        ..files(name, lost_without, parts)
     }
 }
 
@@ -254,6 +270,7 @@ pub(super) static WANTED: &[Wanted] = &[
         name: "rmdir",
         lost_without: "deleted directories",
         about_files: true,
+        is_proved: true,
         parts: &[
             &[
                 Shape::entry("removing_directory_1", "vfs_rmdir", &[("dentry", 1)]),
