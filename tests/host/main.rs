@@ -5,6 +5,7 @@ mod durable;
 mod hostile;
 mod packages;
 mod secrets;
+mod settings;
 mod ways;
 
 use std::fs;

@@ -16,6 +16,7 @@ mod names;
 mod odd;
 mod roots;
 mod secrets;
+mod settings;
 mod volume;
 mod ways;
 

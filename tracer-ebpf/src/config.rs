@@ -112,11 +112,14 @@ pub enum Probe {
     Done,
     ModuleLoad,
     ModuleFree,
+    SysctlDone,
+    Setting,
+    Sysrq,
 }
 
 impl Probe {
     /// Every probe with its name.
-    pub const ALL: [(Self, &'static str); 24] = [
+    pub const ALL: [(Self, &'static str); 27] = [
         (Self::Fork, "fork"),
         (Self::Exec, "exec"),
         (Self::Exit, "exit"),
@@ -141,6 +144,9 @@ impl Probe {
         (Self::Done, "done"),
         (Self::ModuleLoad, "module-load"),
         (Self::ModuleFree, "module-free"),
+        (Self::SysctlDone, "sysctl-done"),
+        (Self::Setting, "setting"),
+        (Self::Sysrq, "sysrq"),
     ];
 }
 

@@ -193,7 +193,11 @@ impl Enrich {
                     self.actors.forget(key);
                 }
             }
-            Event::File(_) | Event::Sysctl { .. } | Event::Module { .. } => {
+            Event::File(_)
+            | Event::Sysctl(_)
+            | Event::Setting { .. }
+            | Event::Sysrq { .. }
+            | Event::Module { .. } => {
                 self.take_in(task, time, false);
                 self.processes.mark_active(key);
             }

@@ -50,7 +50,7 @@ impl Places for Everywhere {
 mod tests {
     use tracer_ebpf::{
         DoneRecord, ExecRecord, ExitRecord, FileRecord, ForkRecord, Header, ModuleRecord,
-        RecordKind, RenameRecord, SysctlRecord,
+        RecordKind, RenameRecord, SysctlRecord, WrittenRecord,
     };
     use zerocopy::{FromZeros, Immutable, IntoBytes};
 
@@ -163,6 +163,16 @@ mod tests {
             },
             b"vm/swappiness60\n10\n",
         ));
+        for kind in [RecordKind::SYSCTL_DONE, RecordKind::SETTING] {
+            records.push(record::<WrittenRecord>(
+                kind,
+                |record| {
+                    record.path.names_len = 18;
+                    &mut record.header
+                },
+                b"\x0aswappiness\x02vm\x03sys",
+            ));
+        }
         records
     }
 

@@ -15,7 +15,9 @@ pub mod conclude;
 pub mod enrich;
 pub mod inventory;
 pub mod reconcile;
+pub mod sysctl;
 pub mod trees;
+pub mod written;
 
 pub mod store;
 

@@ -1,6 +1,7 @@
 //! Reading what is no file: when its database is written, and when the trees are compared.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use anyhow::Context as _;
 use change::{Actor, Text, Timestamp};
@@ -8,7 +9,7 @@ use change::{Actor, Text, Timestamp};
 use super::now;
 use super::pipeline::Pipeline;
 use crate::conclude::Cause;
-use crate::inventory::Source;
+use crate::inventory::{Facts, Source};
 use crate::observed::{Action, FileEvent, Who};
 
 /// A module that came or went, and who made it.
@@ -49,6 +50,7 @@ impl Pipeline {
     pub(super) fn module_touched(&mut self, time: Timestamp, who: &Who, name: Text) {
         let actor = self.enrich.actor(who, time);
         self.modules.push(ModuleTouched { time, actor, name });
+        self.written.compare_soon();
         self.look_at_modules();
     }
 
@@ -81,7 +83,11 @@ impl Pipeline {
                 now: now(),
                 complete_until: self.comparing.complete_until,
             };
-            if let Err(error) = self.look_at(source, &cause) {
+            let looked = match source {
+                Source::Sysctls | Source::Settings => self.compare_settings(source, &cause),
+                Source::Dpkg | Source::Modules => self.look_at(source, &cause),
+            };
+            if let Err(error) = looked {
                 tracing::error!("{error:#}");
             }
         }
@@ -89,7 +95,15 @@ impl Pipeline {
     }
 
     fn look_at(&mut self, source: Source, cause: &Cause) -> anyhow::Result<()> {
-        let kind = source.kind();
+        match self.read_all(source)? {
+            Some(found) => self.take_in(source, found, cause),
+            None => Ok(()),
+        }
+    }
+
+    /// All facts of a source as they are now; none where this host does not have it.
+    pub(super) fn read_all(&self, source: Source) -> anyhow::Result<Option<Facts>> {
+        let (kind, begun) = (source.kind(), Instant::now());
         let read = self.inventory.read(source);
         let reading = || {
             format!(
@@ -97,9 +111,23 @@ impl Pipeline {
                 self.inventory.database(source).display()
             )
         };
-        let Some(found) = read.with_context(reading)? else {
-            return Ok(());
-        };
+        let found = read.with_context(reading)?;
+        let count = found.as_ref().map_or(0, Facts::len);
+        tracing::debug!(
+            "read {count} facts of the kind {kind} in {:?}",
+            begun.elapsed()
+        );
+        Ok(found)
+    }
+
+    /// Takes in all facts of a source.
+    pub(super) fn take_in(
+        &mut self,
+        source: Source,
+        found: Facts,
+        cause: &Cause,
+    ) -> anyhow::Result<()> {
+        let kind = source.kind();
         let changed = self.conclude.inventory(source, found, cause);
         let changed = changed.with_context(|| format!("compare every {kind}"))?;
         tracing::debug!("{changed} facts of the kind {kind} have changed");

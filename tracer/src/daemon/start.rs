@@ -16,6 +16,7 @@ use super::clocks::Clocks;
 use super::kernel::Source;
 use super::pipeline::{Pipeline, set_checks};
 use super::room::Room;
+use super::settings::Written;
 use super::upkeep::{Comparing, Losses, first_comparison, watch_roots};
 use super::{Shared, is_worse_than_ok, now, privileges};
 use crate::assemble::Assembler;
@@ -57,7 +58,7 @@ pub(super) fn start(config: &Config) -> anyhow::Result<Started> {
     let mut writer = Writer::open(&store_path)?;
     let host = host(&mut writer)?;
     let capture = Arc::new(capture(config, &mut writer)?);
-    let inventory = Inventory::new(config.packages.dpkg.clone());
+    let inventory = inventory(config, &capture);
     let trees = Arc::new(trees(config, &inventory)?);
     let mut watch = choose(config, &trees)?;
     watch.probes.ignore(std::process::id())?;
@@ -103,12 +104,13 @@ pub(super) fn start(config: &Config) -> anyhow::Result<Started> {
         capture: Arc::clone(&capture),
         inventory,
         modules: Vec::new(),
+        written: Written::of_own_namespaces(),
         watches_by_probes: watch.fanotify.is_none(),
+        decoder: Decoder::new(watch.probes.tells_results_of_sysctls()),
         probes: watch.probes,
         enrich,
         conclude: Conclude::new(host, trees, capture, reader),
         assembler: Assembler::default(),
-        decoder: Decoder::default(),
         comparing: Comparing::new(began, complete_until, (period, first)),
         horizon: attached,
         heartbeat: attached,
@@ -131,6 +133,15 @@ pub(super) fn start(config: &Config) -> anyhow::Result<Started> {
         pipeline,
         store_path,
     })
+}
+
+/// What the host is made of besides files, with what only root may read.
+fn inventory(config: &Config, capture: &Arc<Capture>) -> Inventory {
+    let mut inventory = Inventory::new(config.packages.dpkg.clone(), Arc::clone(capture));
+    if let Err(error) = inventory.read_as_root() {
+        tracing::warn!("read the sysctls that only root may read: {error}");
+    }
+    inventory
 }
 
 /// What the configuration watches, and the databases that tell of what is no file.
@@ -174,6 +185,7 @@ fn choose(config: &Config, trees: &Arc<Trees>) -> anyhow::Result<Watch> {
              others still hold"
         ),
     });
+    checks.push(settings_check(&fanotify));
     for unwatched in fanotify.unwatched() {
         let detail = format!(
             "not seen: changes in `{}`: {}",
@@ -193,6 +205,22 @@ fn choose(config: &Config, trees: &Arc<Trees>) -> anyhow::Result<Watch> {
         mode: "fanotify",
         checks,
     })
+}
+
+/// Whether writes to the switches of sysfs are seen.
+fn settings_check(fanotify: &Fanotify) -> CheckBody {
+    let (state, detail) = match fanotify.unwatched_settings() {
+        None => (CheckState::Ok, "seen by fanotify".to_owned()),
+        Some(error) => (
+            CheckState::Degraded,
+            format!("found only by comparing: changes of kernel settings under `/sys`; {error}"),
+        ),
+    };
+    CheckBody {
+        name: "kernel settings".to_owned(),
+        state,
+        detail,
+    }
 }
 
 fn by_probes(config: &Config) -> Result<Watch, probes::Error> {

@@ -228,6 +228,7 @@ impl Pipeline {
     pub(super) fn look_around(&mut self) -> anyhow::Result<()> {
         let now = now();
         self.look_at_modules();
+        self.finish_writes();
         self.finish_due()?;
         if now.as_nanos() - self.losses.asked.as_nanos() >= LOSS_CHECK_NS {
             self.check_losses(now);
