@@ -14,6 +14,7 @@ pub mod capture;
 pub mod conclude;
 pub mod enrich;
 pub mod inventory;
+pub mod persisted;
 pub mod reconcile;
 pub mod sysctl;
 pub mod trees;

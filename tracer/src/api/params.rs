@@ -108,6 +108,12 @@ impl Params {
         })
     }
 
+    /// Whether something is wanted: `true` or `false`.
+    pub(super) fn flag(&mut self, name: &'static str) -> Result<bool, Error> {
+        let words = [(true, "true"), (false, "false")];
+        Ok(self.word(name, &words)?.unwrap_or(false))
+    }
+
     /// The kind of subjects: `kind`.
     pub(super) fn kind(&mut self) -> Result<Option<Kind>, Error> {
         self.word("kind", &Kind::ALL)
