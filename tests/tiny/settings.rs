@@ -287,6 +287,13 @@ fn without_programs_at_functions_the_value_afterwards_tells_what_was_taken() {
         settings: "mode = \"fanotify\"".to_owned(),
         ..Options::default()
     });
+    // Of a switch that is turned before it is read the first time nobody knows how it was.
+    wait_for("the settings are read", || {
+        let facts = own.ask(&["facts", "--kind", "kernel-setting"]);
+        (!facts.is_empty())
+            .then_some(())
+            .ok_or("no facts".to_owned())
+    });
     let value = fs::read_to_string("/proc/sys/vm/dirty_background_ratio").unwrap();
     let key = "/sys/kernel/mm/transparent_hugepage/defrag";
     let was = fs::read_to_string(key).unwrap();
