@@ -7,7 +7,7 @@ use tracer_ebpf::{Probe, RecordKind, SysrqRecord, WrittenRecord};
 use super::{fill_header, fill_namespaces, finish};
 use crate::maps::Buffer;
 use crate::path::{TO_THE_TOP, put_names};
-use crate::read::{self, Memory, Typed};
+use crate::read::{self, Memory as _, Typed};
 
 /// `SYSFS_MAGIC` of include/uapi/linux/magic.h: cgroups are of kernfs, too.
 const SYSFS: u64 = 0x6265_6572;
