@@ -6,6 +6,7 @@ mod hostile;
 mod machine;
 mod packages;
 mod secrets;
+mod settings;
 mod ways;
 
 use std::fs;

@@ -19,6 +19,7 @@ mod odd;
 mod roots;
 mod runs;
 mod secrets;
+mod settings;
 mod volume;
 mod ways;
 

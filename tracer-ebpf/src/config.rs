@@ -117,11 +117,14 @@ pub enum Probe {
     Unmount,
     Remount,
     Swap,
+    SysctlDone,
+    Setting,
+    Sysrq,
 }
 
 impl Probe {
     /// Every probe with its name.
-    pub const ALL: [(Self, &'static str); 29] = [
+    pub const ALL: [(Self, &'static str); 32] = [
         (Self::Fork, "fork"),
         (Self::Exec, "exec"),
         (Self::Exit, "exit"),
@@ -151,6 +154,9 @@ impl Probe {
         (Self::Unmount, "unmount"),
         (Self::Remount, "remount"),
         (Self::Swap, "swap"),
+        (Self::SysctlDone, "sysctl-done"),
+        (Self::Setting, "setting"),
+        (Self::Sysrq, "sysrq"),
     ];
 }
 

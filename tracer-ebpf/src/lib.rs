@@ -13,6 +13,6 @@ pub use config::{
 pub use offsets::{ABSENT, Offsets};
 pub use record::{
     ARGV_BYTES, DoneRecord, ExecRecord, ExitRecord, FileRecord, ForkRecord, Header, InodeRecord,
-    MAX_DEPTH, ModuleRecord, MountRecord, NAMES_BYTES, PathFlags, PathRecord, RecordKind,
-    RenameRecord, SysctlRecord, XATTR_NAME_BYTES,
+    MAX_DEPTH, ModuleRecord, MountRecord, NAMES_BYTES, NamespacesRecord, PathFlags, PathRecord,
+    RecordKind, RenameRecord, SysctlRecord, SysrqRecord, WrittenRecord, XATTR_NAME_BYTES,
 };

@@ -51,6 +51,7 @@ offsets! {
     task_written_chars = "task_struct.ioac.wchar",
     cred_uid = "cred.uid",
     cred_euid = "cred.euid",
+    cred_user_ns = "cred.user_ns",
     signal_tty = "signal_struct.tty",
     signal_pids = "signal_struct.pids",
     tty_name = "tty_struct.name",
@@ -58,8 +59,17 @@ offsets! {
     pid_numbers = "pid.numbers",
     nsproxy_mnt_ns = "nsproxy.mnt_ns",
     nsproxy_pid_ns = "nsproxy.pid_ns_for_children",
+    nsproxy_net_ns = "nsproxy.net_ns",
+    nsproxy_ipc_ns = "nsproxy.ipc_ns",
+    nsproxy_uts_ns = "nsproxy.uts_ns",
     mnt_ns_inum = "mnt_namespace.ns.inum",
     pid_ns_inum = "pid_namespace.ns.inum",
+    /// Only with `CONFIG_NET`.
+    net_ns_inum = "net.ns.inum",
+    /// Only with `CONFIG_SYSVIPC` or `CONFIG_POSIX_MQUEUE`.
+    ipc_ns_inum = "ipc_namespace.ns.inum",
+    uts_ns_inum = "uts_namespace.ns.inum",
+    user_ns_inum = "user_namespace.ns.inum",
     files_fdt = "files_struct.fdt",
     fdt_max_fds = "fdtable.max_fds",
     fdt_fd = "fdtable.fd",
@@ -69,6 +79,7 @@ offsets! {
     mm_exe_file = "mm_struct.exe_file",
     /// Only with `CONFIG_MODULES`.
     module_name = "module.name",
+    kiocb_file = "kiocb.ki_filp",
     file_mode = "file.f_mode",
     file_inode = "file.f_inode",
     file_path = "file.f_path",

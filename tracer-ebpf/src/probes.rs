@@ -10,9 +10,10 @@ mod module;
 mod mount;
 mod names;
 mod process;
+mod setting;
 mod sysctl;
 
-use tracer_ebpf::{Header, InodeRecord, Probe, RecordKind, Settings};
+use tracer_ebpf::{Header, InodeRecord, NamespacesRecord, Probe, RecordKind, Settings};
 
 use crate::maps;
 use crate::path::{self, Place};
@@ -40,7 +41,9 @@ fn fill_header(header: &mut Header, kind: RecordKind) -> u64 {
     let cred = task.object(|o| &o.task_cred);
     let nsproxy = task.object(|o| &o.task_nsproxy);
     let leader = task.object(|o| &o.task_group_leader);
-    (header.pid, header.tid) = read::pid_and_tid();
+    // Not by the helper, which cgroup programs do not have on 5.10.
+    header.pid = task.u32(|o| &o.task_tgid);
+    header.tid = task.u32(|o| &o.task_pid);
     header.time_ns = read::now_ns();
     header.start_ns = leader.u64(|o| &o.task_start_boottime);
     header.cgroup = read::cgroup_id();
@@ -82,6 +85,34 @@ fn shared_id(signal: Probed, index: usize) -> u32 {
     let id = Probed::new(Probed::load::<u64>(ids.wrapping_add(index * 8)) as *const u8);
     // The first of `numbers` is that of the host.
     id.u32(|o| &o.pid_numbers)
+}
+
+/// Fills in the namespaces of the current task that sysctls can be of.
+#[inline(always)]
+fn fill_namespaces(namespaces: &mut NamespacesRecord) {
+    let task = CurrentTask::get();
+    let nsproxy = task.object(|o| &o.task_nsproxy);
+    namespaces.net = if read::is_present(|o| &o.net_ns_inum) {
+        nsproxy
+            .object(|o| &o.nsproxy_net_ns)
+            .u32(|o| &o.net_ns_inum)
+    } else {
+        0
+    };
+    namespaces.ipc = if read::is_present(|o| &o.ipc_ns_inum) {
+        nsproxy
+            .object(|o| &o.nsproxy_ipc_ns)
+            .u32(|o| &o.ipc_ns_inum)
+    } else {
+        0
+    };
+    namespaces.uts = nsproxy
+        .object(|o| &o.nsproxy_uts_ns)
+        .u32(|o| &o.uts_ns_inum);
+    namespaces.user = task
+        .object(|o| &o.task_cred)
+        .object(|o| &o.cred_user_ns)
+        .u32(|o| &o.user_ns_inum);
 }
 
 /// Fills in an inode, zeros for none.

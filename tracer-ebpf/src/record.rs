@@ -45,6 +45,9 @@ impl RecordKind {
     pub const UNMOUNTED: Self = Self(21);
     pub const REMOUNTED: Self = Self(22);
     pub const SWAPPED: Self = Self(23);
+    pub const SYSCTL_DONE: Self = Self(24);
+    pub const SETTING: Self = Self(25);
+    pub const SYSRQ: Self = Self(26);
 }
 
 /// Begins every record: what happened when, and who did it.
@@ -238,6 +241,18 @@ pub struct ExecRecord {
     pub reserved: u32,
 }
 
+/// Tells of a function of the magic system request key that was asked for by its file.
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct SysrqRecord {
+    /// When and who.
+    pub header: Header,
+    /// The letter that stands for it.
+    pub key: u32,
+    /// Keeps the size a multiple of 8.
+    pub reserved: u32,
+}
+
 /// Tells of a process that ended.
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
@@ -281,7 +296,22 @@ pub struct MountRecord {
     pub reserved: u32,
 }
 
-/// Tells of a write to a sysctl. The name follows, then the old value, then the new.
+/// Names the namespaces that some sysctls are of, by their inode numbers; 0 where the kernel does not
+/// tell one.
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct NamespacesRecord {
+    /// The network namespace.
+    pub net: u32,
+    /// The IPC namespace.
+    pub ipc: u32,
+    /// The UTS namespace.
+    pub uts: u32,
+    /// The user namespace.
+    pub user: u32,
+}
+
+/// Tells of a sysctl that is about to be written. The name follows, then the old value, then the new.
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct SysctlRecord {
@@ -295,4 +325,21 @@ pub struct SysctlRecord {
     pub after_len: u32,
     /// Keeps the size a multiple of 8.
     pub reserved: u32,
+    /// The namespaces of who writes.
+    pub namespaces: NamespacesRecord,
+}
+
+/// Tells how a write to a sysctl or to a file of sysfs ended, by `header.kind`. The names follow, up to
+/// the top of the file system.
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct WrittenRecord {
+    /// When and who.
+    pub header: Header,
+    /// The path within the file system.
+    pub path: PathRecord,
+    /// The namespaces of who writes.
+    pub namespaces: NamespacesRecord,
+    /// The bytes that were written, or the error as a negative number.
+    pub result: i64,
 }

@@ -5,13 +5,14 @@
 mod example;
 mod moment;
 mod versions;
+mod volatile;
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use change::wire::{
     BlameBody, ChangeWithDiff, DiffBody, FactBody, Page, RecapBody, RunBody, SessionBody,
-    VerifyBody, WhoBody,
+    VerifyBody, VolatileBody, WhoBody,
 };
 use change::{
     Change, ChangeQuery, ContentState, Gap, GapReason, Kind, Run, RunQuery, Subject, Text,
@@ -19,6 +20,7 @@ use change::{
 };
 
 use self::moment::Moment;
+use crate::persisted::Persisted;
 use crate::recap;
 use crate::store::{self, Error, Kept, KnownHead, Purge, Reader};
 
@@ -236,6 +238,17 @@ impl Answers {
             items: items.collect(),
             next,
         })
+    }
+
+    /// The sysctls whose value is not the one that `persisted` gives them, or that they had before the
+    /// first change since `boot`.
+    pub fn volatile(
+        &self,
+        persisted: &Persisted,
+        boot: Timestamp,
+    ) -> Result<Page<VolatileBody>, Error> {
+        let items = self.ask(|reader| volatile::volatile(reader, persisted, boot))?;
+        Ok(Page { items, next: None })
     }
 
     /// Number of the newest change; 0 where there is none.

@@ -6,6 +6,7 @@
 
 mod clock;
 mod contents;
+mod doubts;
 mod names;
 mod pending;
 mod renames;

@@ -207,6 +207,17 @@ impl Capture {
         read_with(path, expected, |file, size| self.content(path, file, size))
     }
 
+    /// A value of a setting as it may be kept: of a secret a keyed hash.
+    pub fn shown(&self, value: &str, is_secret: bool) -> String {
+        let is_secret_content =
+            || self.config.secret_contents && secret::is_secret_content(value.as_bytes());
+        if is_secret || is_secret_content() {
+            let hash = blake3::keyed_hash(&self.config.host_key, value.as_bytes());
+            return format!("k3:{}", hash.to_hex());
+        }
+        value.to_owned()
+    }
+
     /// As [`Capture::read`], but for the content, which is shed.
     pub fn look(path: &Text, expected: Option<&Inode>) -> Captured {
         read_with(path, expected, |_, _| Content::unread(ContentState::Shed))

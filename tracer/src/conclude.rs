@@ -5,6 +5,7 @@ mod inventoried;
 mod ledger;
 mod op;
 mod renamed;
+mod settings;
 mod subvolumes;
 
 use std::collections::BTreeMap;
@@ -16,6 +17,7 @@ pub use self::inventoried::Cause;
 pub(crate) use self::ledger::from_stored;
 use self::ledger::{Draft, Known, Ledger};
 use self::renamed::Moved;
+pub use self::settings::Set;
 use crate::assemble::{Assembled, Came, Touched};
 use crate::capture::{Capture, Captured, Found, Identity, inode_of};
 use crate::enrich::By;
@@ -47,6 +49,8 @@ pub struct Conclude {
     new_directories: Vec<Text>,
     /// What is believed of each source of an inventory that was read.
     believed: BTreeMap<Source, Facts>,
+    /// When each of them was read last: from when until when.
+    compared_at: BTreeMap<Source, [Timestamp; 2]>,
 }
 
 impl Conclude {
@@ -59,6 +63,7 @@ impl Conclude {
             ledger,
             new_directories: Vec::new(),
             believed: BTreeMap::new(),
+            compared_at: BTreeMap::new(),
         }
     }
 
@@ -347,19 +352,6 @@ impl Conclude {
         };
         self.ledger.set(path, Some(known), now);
         state
-    }
-
-    /// A sysctl was written.
-    pub fn sysctl(
-        &mut self,
-        name: &str,
-        values: (String, String),
-        time: Timestamp,
-        by: Option<By>,
-    ) {
-        let (before, after) = values;
-        let draft = Draft::of_value(time, name.into(), Op::Set, by);
-        self.ledger.tell_sysctl(draft, before, after);
     }
 }
 

@@ -12,6 +12,7 @@ mod pipeline;
 mod privileges;
 mod reconciling;
 mod room;
+mod settings;
 mod shared;
 mod start;
 mod upkeep;

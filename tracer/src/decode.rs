@@ -4,19 +4,21 @@
 mod mounts;
 mod paths;
 mod processes;
+mod settings;
 
 use std::collections::HashMap;
 
 use change::Text;
 use tracer_ebpf::{
     DoneRecord, ExitRecord, FileRecord, Header, ModuleRecord, MountRecord, PathFlags, RecordKind,
-    RenameRecord, SysctlRecord,
+    RenameRecord,
 };
 use zerocopy::{FromBytes, Immutable, KnownLayout};
 
 use self::mounts::mount;
 use self::paths::{device, inode_seen, join, name, watched_path};
 use self::processes::{exec, fork};
+use self::settings::{setting, sysctl, sysctl_done, sysrq};
 use crate::capture::FLAGS_NAME;
 use crate::observed::{Action, Event, FileEvent, Inode, Left, Observation, ProcessId, Task, Who};
 
@@ -74,9 +76,22 @@ pub struct Decoder {
     waiting: HashMap<(u32, u64), Observation>,
     /// How many outcomes never came.
     abandoned: u64,
+    /// Whether a write to a sysctl waits for its outcome, too.
+    awaits_sysctls: bool,
 }
 
+/// Stands for the attempt to write a sysctl: a thread writes one at a time.
+const SYSCTL_ATTEMPT: u64 = u64::MAX;
+
 impl Decoder {
+    /// A decoder that waits for the outcome of a write to a sysctl, or takes it as unknown.
+    pub fn new(awaits_sysctls: bool) -> Self {
+        Self {
+            awaits_sysctls,
+            ..Self::default()
+        }
+    }
+
     /// Decodes one record. None where it is only a part of something: an attempt whose outcome
     /// is not known yet, or one that failed.
     pub fn decode(
@@ -88,6 +103,7 @@ impl Decoder {
         let kind = header.kind;
         let event = match kind {
             RecordKind::DONE => return self.outcome(record),
+            RecordKind::SYSCTL_DONE => return self.sysctl_outcome(record),
             RecordKind::FORK => fork(record)?,
             RecordKind::EXEC => exec(record, places)?,
             RecordKind::EXIT => {
@@ -99,6 +115,8 @@ impl Decoder {
                 None => return Ok(None),
             },
             RecordKind::SYSCTL => sysctl(record)?,
+            RecordKind::SETTING => setting(record)?,
+            RecordKind::SYSRQ => sysrq(record)?,
             RecordKind::MODULE_LOADED | RecordKind::MODULE_FREED => module(record, kind)?,
             RecordKind(19..=23) => Event::Mount(mount(record, kind)?),
             RecordKind(4..=15) => file(record, places)?,
@@ -109,7 +127,7 @@ impl Decoder {
             who: Who::Task(task(&header)),
             event,
         };
-        match attempt(record, kind)? {
+        match self.attempt(record, kind)? {
             Some(id) => {
                 self.wait((header.tid, id), observation);
                 Ok(None)
@@ -146,16 +164,34 @@ impl Decoder {
         let observation = self.waiting.remove(&(header.tid, attempt));
         Ok(observation.filter(|_| result == 0))
     }
-}
 
-/// The attempt that a record announces.
-fn attempt(record: &[u8], kind: RecordKind) -> Result<Option<u64>, Error> {
-    Ok(match kind {
-        RecordKind::REMOVING => Some(take::<FileRecord>(record, kind)?.0.detail),
-        RecordKind::RENAMING => Some(take::<RenameRecord>(record, kind)?.0.attempt),
-        RecordKind::MOVING_MOUNT => Some(take::<MountRecord>(record, kind)?.0.attempt),
-        _ => None,
-    })
+    /// The attempt that a record announces.
+    fn attempt(&self, record: &[u8], kind: RecordKind) -> Result<Option<u64>, Error> {
+        Ok(match kind {
+            RecordKind::REMOVING => Some(take::<FileRecord>(record, kind)?.0.detail),
+            RecordKind::RENAMING => Some(take::<RenameRecord>(record, kind)?.0.attempt),
+            RecordKind::MOVING_MOUNT => Some(take::<MountRecord>(record, kind)?.0.attempt),
+            RecordKind::SYSCTL => self.awaits_sysctls.then_some(SYSCTL_ATTEMPT),
+            _ => None,
+        })
+    }
+
+    /// A write to a sysctl ended: the one that was announced, or one of which nothing more is known.
+    fn sysctl_outcome(&mut self, record: &[u8]) -> Result<Option<Observation>, Error> {
+        let (header, ended) = sysctl_done(record)?;
+        let announced = self.waiting.remove(&(header.tid, SYSCTL_ATTEMPT));
+        let Some(ended) = ended else {
+            return Ok(None);
+        };
+        Ok(Some(match announced {
+            Some(announced) => announced.ended(header.time_ns),
+            None => Observation {
+                boot_ns: header.time_ns,
+                who: Who::Task(task(&header)),
+                event: Event::Sysctl(ended),
+            },
+        }))
+    }
 }
 
 fn take<T: FromBytes + KnownLayout + Immutable>(
@@ -208,38 +244,6 @@ fn module(record: &[u8], kind: RecordKind) -> Result<Event, Error> {
     let (ModuleRecord { name_len, .. }, rest) = take(record, kind)?;
     let (name, _) = split(rest, name_len, kind)?;
     Ok(Event::Module { name: name.into() })
-}
-
-fn sysctl(record: &[u8]) -> Result<Event, Error> {
-    let kind = RecordKind::SYSCTL;
-    let (
-        SysctlRecord {
-            name_len,
-            before_len,
-            after_len,
-            ..
-        },
-        rest,
-    ) = take(record, kind)?;
-    let (name, rest) = split(rest, name_len, kind)?;
-    let (before, rest) = split(rest, before_len, kind)?;
-    let (after, _) = split(rest, after_len, kind)?;
-    let value = |bytes: &[u8]| {
-        String::from_utf8_lossy(bytes)
-            .trim_end_matches(['\n', '\0'])
-            .to_owned()
-    };
-    // A dot inside a name is written `/` by sysctl(8), and the slashes between names become dots.
-    let swap = |c| match c {
-        '/' => '.',
-        '.' => '/',
-        c => c,
-    };
-    Ok(Event::Sysctl {
-        name: value(name).chars().map(swap).collect(),
-        before: value(before),
-        after: value(after),
-    })
 }
 
 fn file(record: &[u8], places: &dyn Places) -> Result<Event, Error> {

@@ -56,7 +56,7 @@ pub struct Enrich {
 }
 
 /// Who did something, and within which run.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct By {
     /// Who it was.
     pub actor: Arc<Actor>,
@@ -271,7 +271,12 @@ impl Enrich {
                     time,
                 });
             }
-            Event::File(_) | Event::Sysctl { .. } | Event::Module { .. } | Event::Mount(_) => {
+            Event::File(_)
+            | Event::Sysctl(_)
+            | Event::Setting { .. }
+            | Event::Sysrq { .. }
+            | Event::Module { .. }
+            | Event::Mount(_) => {
                 self.take_in(task, time, false);
                 self.processes.mark_active(key);
             }

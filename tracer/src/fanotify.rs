@@ -11,6 +11,7 @@ mod group;
 mod handle;
 mod marks;
 mod renames;
+mod settings;
 mod tell;
 
 use std::io;
@@ -26,6 +27,7 @@ use self::event::{Entry, Event};
 use self::group::Group;
 use self::marks::Marks;
 use self::renames::Halves;
+use self::settings::Settings;
 use self::tell::{Batch, Teller};
 use crate::observed::{Event as Happening, Observation};
 use crate::trees::{Trees, path};
@@ -117,6 +119,8 @@ pub struct Fanotify {
     creations: Creations,
     halves: Halves,
     teller: Teller,
+    /// Where sysfs is watched, or why it is not.
+    settings: io::Result<Settings>,
     buffer: Vec<u8>,
     last_read: Option<Instant>,
 }
@@ -142,6 +146,7 @@ impl Fanotify {
             creations: Creations::default(),
             halves: Halves::default(),
             teller: Teller::new(trees, own_pid),
+            settings: Settings::open(),
             buffer: vec![0; BUFFER],
             last_read: None,
         })
@@ -152,12 +157,18 @@ impl Fanotify {
         &self.marks.unwatched
     }
 
+    /// Why writes to the switches of sysfs are not seen, if they are not.
+    pub fn unwatched_settings(&self) -> Option<&io::Error> {
+        self.settings.as_ref().err()
+    }
+
     /// Gives what happened, waiting for it no longer than `timeout`, nor longer than until there is
     /// something to read at `also`. What the daemon itself did is left out.
     pub fn read(&mut self, timeout: Duration, also: BorrowedFd<'_>) -> Vec<Signal> {
         let patience = self.creations.next_due_in(Instant::now());
         let timeout = patience.map_or(timeout, |patience| patience.min(timeout));
-        let ready = self.marks.group.wait(timeout, also);
+        let settings = self.settings.as_ref().map_or(also, Settings::as_fd);
+        let ready = self.marks.group.wait(timeout, [also, settings]);
         if let (Ok(true), Some(last)) = (&ready, self.last_read) {
             std::thread::sleep(PACE.saturating_sub(last.elapsed()));
         }
@@ -167,6 +178,7 @@ impl Fanotify {
             Ok(false) => {}
             Err(error) => lose(&error, &mut batch),
         }
+        self.read_settings(&mut batch);
         for (path, pid) in self.creations.due(Instant::now()) {
             self.teller.created_at_last(&path, pid, &mut batch);
         }
@@ -179,6 +191,7 @@ impl Fanotify {
     pub fn read_now(&mut self) -> Option<Vec<Signal>> {
         let mut batch = Batch::now();
         let length = self.read_queue(&mut batch);
+        self.read_settings(&mut batch);
         (length > 0 || !batch.signals.is_empty()).then_some(batch.signals)
     }
 
@@ -213,6 +226,17 @@ impl Fanotify {
         let lone = self.halves.take_all();
         self.tell_left(lone, batch);
         length
+    }
+
+    fn read_settings(&self, batch: &mut Batch) {
+        let Ok(settings) = &self.settings else { return };
+        let written = settings.read();
+        for (path, pid) in written.files {
+            batch.push(pid, Happening::Setting { path });
+        }
+        if written.overflow {
+            batch.signals.push(Signal::Overflow);
+        }
     }
 
     fn tell_left(&mut self, halves: Vec<renames::Half>, batch: &mut Batch) {

@@ -50,7 +50,7 @@ impl Places for Everywhere {
 mod tests {
     use tracer_ebpf::{
         DoneRecord, ExecRecord, ExitRecord, FileRecord, ForkRecord, Header, ModuleRecord,
-        MountRecord, RecordKind, RenameRecord, SysctlRecord,
+        MountRecord, RecordKind, RenameRecord, SysctlRecord, WrittenRecord,
     };
     use zerocopy::{FromZeros, Immutable, IntoBytes};
 
@@ -172,6 +172,13 @@ mod tests {
                 b"\x03srv/swap",
             ));
         }
+        records.extend(of_settings());
+        records
+    }
+
+    /// Those of sysctls and settings.
+    fn of_settings() -> Vec<Vec<u8>> {
+        let mut records = Vec::new();
         records.push(record::<SysctlRecord>(
             RecordKind::SYSCTL,
             |record| {
@@ -180,6 +187,16 @@ mod tests {
             },
             b"vm/swappiness60\n10\n",
         ));
+        for kind in [RecordKind::SYSCTL_DONE, RecordKind::SETTING] {
+            records.push(record::<WrittenRecord>(
+                kind,
+                |record| {
+                    record.path.names_len = 18;
+                    &mut record.header
+                },
+                b"\x0aswappiness\x02vm\x03sys",
+            ));
+        }
         records
     }
 

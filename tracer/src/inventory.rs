@@ -5,19 +5,25 @@ mod dpkg;
 mod machine;
 mod modules;
 mod mounts;
+mod settings;
+mod sysctls;
 mod value;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
+use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use change::{FactValue, Kind, Op, Text, Timestamp};
 
 use self::machine::Machine;
 use self::mounts::Noise;
 pub use self::mounts::{Mounted, Places};
+use crate::capture::Capture;
 use crate::config;
+use crate::sysctl;
 
 /// Holds the facts of one source by their keys.
 pub type Facts = BTreeMap<Text, FactValue>;
@@ -49,11 +55,15 @@ pub enum Source {
     Firmware,
     /// How the host is set up.
     Host,
+    /// `/proc/sys` of the own namespaces.
+    Sysctls,
+    /// The kernel's switches under `/sys`.
+    Settings,
 }
 
 impl Source {
     /// What is compared each time that the trees are.
-    pub const COMPARED: [Self; 2] = [Self::Dpkg, Self::Modules];
+    pub const COMPARED: [Self; 4] = [Self::Dpkg, Self::Modules, Self::Sysctls, Self::Settings];
     /// What hardly ever changes and takes longer to read.
     pub const MACHINE: [Self; 4] = [Self::Kernel, Self::Hardware, Self::Firmware, Self::Host];
 
@@ -67,6 +77,8 @@ impl Source {
             Self::Hardware => Kind::Hardware,
             Self::Firmware => Kind::Firmware,
             Self::Host => Kind::Host,
+            Self::Sysctls => Kind::Sysctl,
+            Self::Settings => Kind::KernelSetting,
         }
     }
 
@@ -83,7 +95,10 @@ impl Source {
     /// What leads from one value of a fact to another; none where that is no change.
     pub fn op(self, before: Option<&FactValue>, after: Option<&FactValue>) -> Option<Op> {
         match (self, before, after) {
-            (_, None, None) => None,
+            // Settings come and go with modules and devices: nobody has set them.
+            (_, None, None)
+            | (Self::Sysctls | Self::Settings, None, _)
+            | (Self::Sysctls | Self::Settings, _, None) => None,
             (Self::Dpkg | Self::Hardware | Self::Firmware, None, Some(_)) => Some(Op::Install),
             (Self::Dpkg | Self::Hardware | Self::Firmware, Some(_), None) => Some(Op::Remove),
             (Self::Modules, None, Some(_)) => Some(Op::Load),
@@ -93,6 +108,10 @@ impl Source {
             (_, Some(before), Some(after)) if before == after => None,
             (Self::Dpkg, Some(before), Some(after)) => Some(dpkg::op(before, after)),
             (Self::Mounts, Some(before), Some(after)) => Some(mounts::op(before, after)),
+            // Parameters are settings of their own.
+            (Self::Modules, Some(before), Some(after)) => {
+                modules::is_another(before, after).then_some(Op::Set)
+            }
             _ => Some(Op::Set),
         }
     }
@@ -106,21 +125,76 @@ pub struct Inventory {
     mounts: PathBuf,
     noise: Noise,
     machine: Machine,
+    sysctls: PathBuf,
+    settings: PathBuf,
+    capture: Arc<Capture>,
+    /// Sysctls that only root may read, as they were when the daemon was root, and as they were written
+    /// since.
+    of_root: Facts,
 }
 
 impl Inventory {
-    /// The sources whose databases have these names; a name that is empty stands for none.
+    /// The sources whose databases have these names; a name that is empty stands for none. Values that
+    /// are secrets are kept as `capture` keeps them.
     ///
     /// # Errors
     /// Where what the configuration says of mounts are no globs.
-    pub fn new(dpkg: PathBuf, mounts: &config::Mounts) -> io::Result<Self> {
+    pub fn new(dpkg: PathBuf, mounts: &config::Mounts, capture: Arc<Capture>) -> io::Result<Self> {
         Ok(Self {
             dpkg,
             modules: "/proc/modules".into(),
             mounts: MOUNTS.into(),
             noise: Noise::new(mounts)?,
             machine: Machine::below("/"),
+            sysctls: sysctl::ROOT.into(),
+            settings: "/sys".into(),
+            capture,
+            of_root: Facts::new(),
         })
+    }
+
+    /// Reads what only root may read, while the daemon is.
+    pub fn read_as_root(&mut self) -> io::Result<()> {
+        let found = sysctls::read(&self.sysctls, &|value, is_secret| {
+            self.capture.shown(value, is_secret)
+        })?;
+        self.of_root = found.unwrap_or_default().of_root;
+        Ok(())
+    }
+
+    /// The value of a sysctl now, as it may be kept; none where it cannot be read.
+    pub fn sysctl(&self, key: &Text) -> Option<String> {
+        let show = |value: &str, is_secret| self.capture.shown(value, is_secret);
+        sysctls::value(&sysctl::path_of(key), key, &show)
+    }
+
+    /// A value of a sysctl as it may be kept.
+    pub fn shown(&self, key: &Text, value: &str) -> String {
+        self.capture.shown(value, sysctl::is_secret(key))
+    }
+
+    /// Whether a sysctl's value is a fact of this host.
+    pub fn is_fact(key: &Text) -> bool {
+        let is_passing = || sysctl::interface(key).is_some_and(|name| !sysctls::is_lasting(&name));
+        !sysctl::is_moving(key) && !sysctl::is_act(key) && !is_passing()
+    }
+
+    /// A sysctl was written. Where only root may read it, this is how its value is known from now on.
+    pub fn note_sysctl(&mut self, key: &Text, value: Option<FactValue>) {
+        let is_of_root = self.of_root.remove(key).is_some();
+        let value = value.filter(|_| is_of_root);
+        self.of_root.extend(value.map(|value| (key.clone(), value)));
+    }
+
+    /// The key of the kernel setting that is written by a path; none where it is none.
+    pub fn setting_of(path: &Text) -> Option<Text> {
+        settings::key_of(path)
+    }
+
+    /// The value of a kernel setting now.
+    pub fn setting(&self, key: &Text) -> Option<String> {
+        let path = Path::new(std::ffi::OsStr::from_bytes(key.as_bytes()));
+        settings::value(path, &|value| self.capture.shown(value, false))
     }
 
     /// The files that tell of a change of a source when they are written.
@@ -158,6 +232,8 @@ impl Inventory {
             Source::Kernel => Path::new("/proc"),
             Source::Hardware | Source::Firmware => Path::new("/sys"),
             Source::Host => Path::new("/etc"),
+            Source::Sysctls => &self.sysctls,
+            Source::Settings => &self.settings,
         }
     }
 
@@ -192,6 +268,19 @@ impl Inventory {
             Source::Hardware => Ok(Some(self.machine.hardware())),
             Source::Firmware => Ok(Some(self.machine.firmware())),
             Source::Host => Ok(Some(self.machine.host())),
+            Source::Sysctls => {
+                let show = |value: &str, is_secret| self.capture.shown(value, is_secret);
+                let found = sysctls::read(database, &show)?;
+                Ok(found.map(|found| {
+                    let mut all = self.of_root.clone();
+                    all.retain(|key, _| sysctl::path_of(key).exists());
+                    all.extend(found.all);
+                    all
+                }))
+            }
+            Source::Settings => Ok(Some(settings::read(database, &|value| {
+                self.capture.shown(value, false)
+            }))),
         }
     }
 }

@@ -15,8 +15,11 @@ pub mod capture;
 pub mod conclude;
 pub mod enrich;
 pub mod inventory;
+pub mod persisted;
 pub mod reconcile;
+pub mod sysctl;
 pub mod trees;
+pub mod written;
 
 pub mod store;
 

@@ -14,6 +14,17 @@ pub struct Observation {
     pub event: Event,
 }
 
+impl Observation {
+    /// The same write to a sysctl, which the kernel had taken by then.
+    #[must_use]
+    pub fn ended(mut self, at_ns: u64) -> Self {
+        if let Event::Sysctl(write) = &mut self.event {
+            write.ended_ns = Some(at_ns);
+        }
+        self
+    }
+}
+
 /// Says who did something, as exactly as the way of watching can.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Who {
@@ -107,15 +118,50 @@ pub enum Event {
     },
     /// Something was mounted, moved, given other options or unmounted, or swap space was turned on or off.
     Mount(MountTouched),
-    /// A sysctl was written.
-    Sysctl {
-        /// Its dotted name.
-        name: String,
-        /// The value before.
-        before: String,
-        /// What was written.
-        after: String,
+    /// A sysctl was written, or is about to be.
+    Sysctl(SysctlWrite),
+    /// A function of the magic system request key was asked for by `/proc/sysrq-trigger`.
+    Sysrq {
+        /// The letter that stands for it, as in sysrq(7).
+        key: char,
     },
+    /// A file of sysfs was written, with success.
+    Setting {
+        /// Its path, through the device and not by a link.
+        path: Text,
+    },
+}
+
+/// Describes a write to a sysctl.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SysctlWrite {
+    /// Its path below `/proc/sys`.
+    pub path: Text,
+    /// The value as the write began, where that is told.
+    pub before: Option<String>,
+    /// What was to be written, where that is told.
+    pub asked: Option<String>,
+    /// The namespaces of who wrote.
+    pub namespaces: Namespaces,
+    /// When the kernel had taken it, in nanoseconds of `CLOCK_BOOTTIME`; none where it is not known
+    /// whether the kernel took it, or will.
+    pub ended_ns: Option<u64>,
+}
+
+/// Names the namespaces that some sysctls are of, by their inode numbers; 0 stands for one that is
+/// not known.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Namespaces {
+    /// The network namespace.
+    pub net: u32,
+    /// The IPC namespace.
+    pub ipc: u32,
+    /// The UTS namespace.
+    pub uts: u32,
+    /// The user namespace.
+    pub user: u32,
+    /// The PID namespace.
+    pub pid: u32,
 }
 
 /// Says where something was done to what is mounted.

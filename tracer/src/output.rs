@@ -27,7 +27,7 @@ pub use blame::blame;
 pub use change::{change_in_full, nothing_known, who};
 pub use diff::diff;
 pub use escape::{argument, escape_lines, escape_text};
-pub use fact::fact_line;
+pub use fact::{fact_line, volatile};
 pub use gap::gap_line;
 use jiff::Zoned;
 pub use log::log_line;

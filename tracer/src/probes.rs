@@ -7,17 +7,16 @@ pub mod plan;
 mod ring;
 pub mod selftest;
 mod subvolumes;
-
-use std::fs::File;
+mod unproven;
 
 use aya::maps::{Array, HashMap, MapData, PerCpuArray};
-use aya::programs::{BtfTracePoint, CgroupAttachMode, CgroupSysctl, FEntry, FExit, ProgramError};
+use aya::programs::{BtfTracePoint, FEntry, FExit, ProgramError};
 use aya::{Ebpf, EbpfLoader};
 use change::wire::{CheckBody, CheckState};
 use tracer_ebpf::{Offsets, Probe, RootKey, RootValue, Settings, bloom_bit, children_bit};
 
 use btf::Btf;
-use host::{chain, missed_runs, split_functions, unified_hierarchy};
+use host::{chain, missed_runs, split_functions};
 use plan::{Attachment, Planned, Way};
 use zerocopy::FromZeros as _;
 
@@ -26,9 +25,11 @@ pub use ring::Records;
 static OBJECT: &[u8] = aya::include_bytes_aligned!(env!("TRACER_EBPF_OBJECT"));
 
 /// Fields that a kernel may lack: what they are for works less well without them.
-const OPTIONAL_FIELDS: [&str; 5] = [
+const OPTIONAL_FIELDS: [&str; 7] = [
     "task_struct.ioac.wchar",
     "module.name",
+    "net.ns.inum",
+    "ipc_namespace.ns.inum",
     "fs_context.root",
     "pt_regs.di|pt_regs.regs",
     "pt_regs.si",
@@ -96,6 +97,8 @@ pub struct Probes {
     lost: PerCpuArray<MapData, u64>,
     checks: Vec<CheckBody>,
     attached: Vec<&'static str>,
+    /// Whether the end of a write to a sysctl is told, and not only its beginning.
+    tells_results: bool,
 }
 
 impl Probes {
@@ -124,6 +127,7 @@ impl Probes {
             ebpf,
             checks: Vec::new(),
             attached: Vec::new(),
+            tells_results: false,
         };
         let kernel =
             aya::Btf::from_sys_fs().map_err(|error| Error::Load(Box::new(error.into())))?;
@@ -132,8 +136,7 @@ impl Probes {
                 probes.attach(planned, &kernel)?;
             }
         }
-        probes.attach_sysctl();
-        probes.attach_modules(&kernel);
+        probes.attach_unproven(scope, &kernel);
         Ok((probes, records))
     }
 
@@ -168,64 +171,6 @@ impl Probes {
             state,
             detail,
         });
-        Ok(())
-    }
-
-    fn attach_sysctl(&mut self) {
-        let (state, detail) = match self.try_attach_sysctl() {
-            Ok(()) => (CheckState::Ok, String::new()),
-            Err(why) => (
-                CheckState::Degraded,
-                format!("not seen: writes to sysctls; {why}"),
-            ),
-        };
-        self.checks.push(CheckBody {
-            name: "probe sysctl".to_owned(),
-            state,
-            detail,
-        });
-    }
-
-    /// Proving these alive would take a module to load: whether they are attached is all that is told.
-    fn attach_modules(&mut self, kernel: &aya::Btf) {
-        for (name, program, target) in [
-            ("module-load", "module_load", "module_load"),
-            ("module-free", "module_free", "module_free"),
-        ] {
-            let way = Way::Tracepoint;
-            let attachment = Attachment {
-                program,
-                target,
-                way,
-            };
-            let (state, detail) = match attach_all(&mut self.ebpf, &[attachment], kernel) {
-                Ok(()) => (CheckState::Ok, String::new()),
-                Err(why) => (
-                    CheckState::Degraded,
-                    format!("not seen: who loads and unloads kernel modules; {why}"),
-                ),
-            };
-            self.checks.push(CheckBody {
-                name: format!("probe {name}"),
-                state,
-                detail,
-            });
-        }
-    }
-
-    fn try_attach_sysctl(&mut self) -> Result<(), String> {
-        let root = unified_hierarchy().ok_or("no cgroup2 file system is mounted")?;
-        let folder = File::open(&root).map_err(|error| format!("open `{root}`: {error}"))?;
-        let program = self
-            .ebpf
-            .program_mut("sysctl")
-            .ok_or("the object has no such program")?;
-        let program: &mut CgroupSysctl = program.try_into().map_err(|error| chain(&error))?;
-        program.load().map_err(|error| chain(&error))?;
-        // Attached by a link, which the kernel takes without flags and lets others beside it.
-        program
-            .attach(folder, CgroupAttachMode::Single)
-            .map_err(|error| chain(&error))?;
         Ok(())
     }
 
@@ -308,6 +253,11 @@ impl Probes {
     /// Names of the probes that are attached and that a self-test can prove alive.
     pub fn attached(&self) -> &[&'static str] {
         &self.attached
+    }
+
+    /// Whether each write to a sysctl that is announced is followed by its outcome.
+    pub fn tells_results_of_sysctls(&self) -> bool {
+        self.tells_results
     }
 
     /// Marks a probe as dead: attached, but what it should see does not arrive.

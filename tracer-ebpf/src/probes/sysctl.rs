@@ -1,18 +1,20 @@
 //! Writes to sysctls.
 
 use aya_ebpf::EbpfContext as _;
-use aya_ebpf::macros::cgroup_sysctl;
-use aya_ebpf::programs::SysctlContext;
+use aya_ebpf::macros::{cgroup_sysctl, fexit};
+use aya_ebpf::programs::{FExitContext, SysctlContext};
 use tracer_ebpf::{Probe, RecordKind, SysctlRecord};
 
-use super::{fill_header, finish};
+use super::setting::send_written;
+use super::{fill_header, fill_namespaces, finish};
 use crate::maps::Buffer;
-use crate::read;
+use crate::read::{self, Memory as _};
 
 /// A sysctl is about to be written, in any cgroup below the one it is attached to. It always lets
 /// the write pass; whether the kernel accepts the value is not known here.
 ///
-/// Without it: changes of sysctls are not seen.
+/// Without it: changes of sysctls are not seen; where [`sysctl_done`] is, what was asked for and
+/// the value before.
 #[cgroup_sysctl]
 pub(crate) fn sysctl(ctx: SysctlContext) -> i32 {
     finish(try_sysctl(&ctx), Probe::Sysctl);
@@ -40,6 +42,26 @@ fn try_sysctl(ctx: &SysctlContext) -> Option<()> {
     record.before_len = before_end - name_end;
     record.after_len = end - before_end;
     record.reserved = 0;
+    fill_namespaces(&mut record.namespaces);
     buffer.send(end, now_ns);
     Some(())
+}
+
+/// A write to a sysctl ended, taken by the kernel or not.
+///
+/// Without it: whether a write was taken is told by the value that there is afterwards.
+/// match-proto: `ssize_t proc_sys_call_handler(struct kiocb *iocb, struct iov_iter *iter, int write)`
+#[fexit]
+pub(crate) fn sysctl_done(ctx: FExitContext) -> u32 {
+    finish(try_sysctl_done(&ctx), Probe::SysctlDone)
+}
+
+#[inline(always)]
+fn try_sysctl_done(ctx: &FExitContext) -> Option<()> {
+    if read::argument::<2>(ctx) as i32 == 0 {
+        return Some(());
+    }
+    let file = read::pointer::<0>(ctx).object(|o| &o.kiocb_file);
+    let result = read::argument::<3>(ctx) as i64;
+    send_written(Probe::SysctlDone, RecordKind::SYSCTL_DONE, file, result)
 }

@@ -152,7 +152,8 @@ pub enum Certainty {
 pub enum Note {
     /// The file was written, and its content is what it was before.
     SameContent,
-    /// The file moved on before its content could be read; the content after is unknown.
+    /// The file moved on before its content could be read; the content after is unknown. Of a setting:
+    /// another wrote it at the same time, and the value after is what was asked for.
     MovedOn,
     /// Several processes wrote through one description; the actor is the one that wrote last.
     SharedDescription,
@@ -163,17 +164,20 @@ pub enum Note {
     /// Another process that had the file open for writing closed it within the tick of the file's times
     /// in which this change was made, before it was read: some of it may be that one's.
     SameTick,
+    /// The value is what was asked for; whether the kernel took it is not known.
+    Unconfirmed,
 }
 
 impl Note {
     /// Every note with the word for it.
-    pub const ALL: [(Self, &'static str); 6] = [
+    pub const ALL: [(Self, &'static str); 7] = [
         (Self::SameContent, "same-content"),
         (Self::MovedOn, "moved-on"),
         (Self::SharedDescription, "shared-description"),
         (Self::OpenedBefore, "opened-before"),
         (Self::Replaced, "replaced"),
         (Self::SameTick, "same-tick"),
+        (Self::Unconfirmed, "unconfirmed"),
     ];
 
     /// The word for it in JSON and tables.

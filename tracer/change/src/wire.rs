@@ -24,6 +24,23 @@ pub struct FactBody {
     pub since: Timestamp,
 }
 
+/// A sysctl whose value is not what it will be after a reboot.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VolatileBody {
+    /// Which one.
+    pub subject: Subject,
+    /// The value now.
+    pub value: FactValue,
+    /// The value after a reboot.
+    pub after_reboot: FactValue,
+    /// Where that is written, as `/etc/sysctl.d/50-x.conf:3`. None where it is written nowhere: the value
+    /// is then the one before the first change since the boot, which the kernel gave it, or something
+    /// else on the way up.
+    pub place: Option<String>,
+    /// The newest change that led to the value now; none where tracing began later.
+    pub change: Option<Change>,
+}
+
 /// Answers *who changed this*.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WhoBody {

@@ -130,6 +130,12 @@ impl Params {
         })
     }
 
+    /// Whether something is wanted: `true` or `false`.
+    pub(super) fn flag(&mut self, name: &'static str) -> Result<bool, Error> {
+        let words = [(true, "true"), (false, "false")];
+        Ok(self.word(name, &words)?.unwrap_or(false))
+    }
+
     /// The kind of subjects: `kind`.
     pub(super) fn kind(&mut self) -> Result<Option<Kind>, Error> {
         self.word("kind", &Kind::ALL)
@@ -177,11 +183,6 @@ impl Params {
     /// Whether to include what other files have too: `shared`.
     pub(super) fn shared(&mut self) -> Result<bool, Error> {
         self.flag("shared")
-    }
-
-    fn flag(&mut self, name: &'static str) -> Result<bool, Error> {
-        let given = self.word(name, &[(true, "true"), (false, "false")])?;
-        Ok(given.unwrap_or_default())
     }
 
     pub(super) fn time(&mut self, name: &'static str) -> Result<Option<Timestamp>, Error> {

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use change::{Note, Text, Timestamp};
 
+use super::doubts::Doubted;
 use super::{LONGEST, QUIET, Seen, names};
 use crate::capture::Captured;
 use crate::observed::{Action, Inode, Who};
@@ -92,27 +93,19 @@ pub(super) struct Pending {
     who: Who,
     pub(super) operations: u64,
     /// Who wrote through which description.
-    writers: Vec<(u64, Who)>,
+    pub(super) writers: Vec<(u64, Who)>,
     notes: Vec<Note>,
     /// An open is about to create it, and no close was seen yet.
     pub(super) open: bool,
     /// The last that was told is that a write began: what it writes may not be there yet.
     pub(super) writing: bool,
-    touched: Touched,
+    pub(super) touched: Touched,
     pub(super) inode: Option<Inode>,
     pub(super) captured: Option<Captured>,
     /// When that had been read.
     pub(super) captured_at: Timestamp,
     /// Who may have written since, unseen.
-    doubted: Option<Doubted>,
-}
-
-/// Who may have written to a file unseen, last of all.
-struct Doubted {
-    time: Timestamp,
-    who: Who,
-    /// Whether nobody else may have.
-    is_one: bool,
+    pub(super) doubted: Option<Doubted>,
 }
 
 impl Pending {
@@ -171,72 +164,7 @@ impl Pending {
         inode.is_some() && self.inode == inode
     }
 
-    /// Somebody ends to hold the file open through a description of its own, and may have written to it
-    /// unseen at any time since it was opened: its times and size stay the same where that was within a
-    /// tick of the last write. Whether what was read is to be held against what is there now.
-    pub(super) fn doubt(&mut self, closed: bool, seen: &Seen<'_>) -> bool {
-        let is_own = self.writer(seen.description).is_some();
-        if closed {
-            self.forget_description(seen.description);
-        }
-        if is_own {
-            return false;
-        }
-        self.note(Note::SameTick);
-        if self.captured.is_none() || self.captured_at > seen.time {
-            return false;
-        }
-        let doubted = self.doubted.get_or_insert_with(|| Doubted {
-            time: seen.time,
-            who: seen.who.clone(),
-            is_one: true,
-        });
-        doubted.is_one &= is_same_process(&doubted.who, seen.who);
-        true
-    }
-
-    /// Who still writes through other descriptions than this one.
-    pub(super) fn take_others(&mut self, description: Option<u64>) -> Vec<(u64, Who)> {
-        let writers = std::mem::take(&mut self.writers).into_iter();
-        writers
-            .filter(|(known, _)| Some(*known) != description)
-            .collect()
-    }
-
-    /// Others have the file open, and wrote to it just before: what they write within a tick of this
-    /// one's writes is not told apart from these.
-    pub(super) fn share_with(&mut self, others: Vec<(u64, Who)>) {
-        if !others.is_empty() {
-            self.note(Note::SameTick);
-        }
-        self.writers.extend(others);
-    }
-
-    /// What was read now, after a doubt; gives back the change of whoever wrote unseen, if somebody did.
-    pub(super) fn settle_doubt(&mut self, captured: Captured, until: Timestamp) -> Option<Self> {
-        let doubted = self.doubted.take();
-        let before = self.captured.as_ref().and_then(Captured::hash);
-        let is_other = before.is_some() && captured.hash().is_some_and(|now| before != Some(now));
-        let Some(doubted) = doubted.filter(|_| is_other) else {
-            (self.captured, self.captured_at) = (Some(captured), until);
-            return None;
-        };
-        let seen = Seen {
-            time: doubted.time,
-            who: &doubted.who,
-            inode: self.inode,
-            description: None,
-        };
-        let mut hidden = Self::new(self.path.clone(), Came::Existed, &seen);
-        hidden.touched = Touched::Content;
-        (hidden.captured, hidden.captured_at) = (Some(captured), until);
-        if !doubted.is_one {
-            hidden.note(Note::SameTick);
-        }
-        Some(hidden)
-    }
-
-    fn note(&mut self, note: Note) {
+    pub(super) fn note(&mut self, note: Note) {
         if !self.notes.contains(&note) {
             self.notes.push(note);
         }
@@ -247,7 +175,7 @@ impl Pending {
             .retain(|(known, _)| Some(*known) != description);
     }
 
-    fn writer(&self, description: Option<u64>) -> Option<&Who> {
+    pub(super) fn writer(&self, description: Option<u64>) -> Option<&Who> {
         let found = self
             .writers
             .iter()
@@ -314,27 +242,6 @@ impl Pending {
         }
     }
 
-    /// Another file, or another content, takes the place of this one. What was not read of it by then is
-    /// not known any more; nor what was read later, if both bear the same times and size: times can be as
-    /// coarse as the clock's tick, and a file that was replaced twice can have its number again.
-    pub(super) fn supersede(&mut self, seen: &Seen<'_>) {
-        let Some(own) = self.inode else {
-            return;
-        };
-        // What a write that had only begun has left is nowhere any more.
-        let has_begun = std::mem::take(&mut self.writing);
-        let is_read = self.captured.is_some() && !has_begun;
-        if is_read && self.captured_at <= seen.time {
-            return;
-        }
-        let is_told_apart = seen
-            .inode
-            .is_some_and(|by| (by.mtime_ns, by.size) != (own.mtime_ns, own.size));
-        if !is_read || !is_told_apart {
-            self.captured = Some(Captured::Absent);
-        }
-    }
-
     pub(super) fn touch(&mut self, touched: Touched, seen: &Seen<'_>) {
         self.touched = self.touched.max(touched);
         self.last = seen.time;
@@ -390,7 +297,7 @@ pub(super) fn nanos(duration: Duration) -> i64 {
     i64::try_from(duration.as_nanos()).unwrap_or(i64::MAX)
 }
 
-fn is_same_process(a: &Who, b: &Who) -> bool {
+pub(super) fn is_same_process(a: &Who, b: &Who) -> bool {
     match (a, b) {
         (Who::Task(a), Who::Task(b)) => a.process.same(b.process),
         _ => a.pid() == b.pid(),

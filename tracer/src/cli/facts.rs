@@ -1,7 +1,7 @@
-//! `tracer facts`: what there is on this host now.
+//! `tracer facts`: what there is on this host now, and what of it a reboot takes back.
 
 use change::Kind;
-use change::wire::{FactBody, Page};
+use change::wire::{FactBody, Page, VolatileBody};
 use clap::Args;
 
 use super::{Context, Error, Exit};
@@ -11,17 +11,27 @@ use crate::output;
 /// How many facts are asked for at once.
 const PAGE: u32 = 1000;
 
-/// List what there is on this host now, and since when: files, packages, sysctls
+/// List what there is on this host now, and since when: files, packages, sysctls, kernel settings
 #[derive(Debug, Args)]
 pub(super) struct FactsArgs {
     /// List only facts of this kind, such as package
     #[arg(long, value_name = "KIND")]
     kind: Option<Kind>,
+    /// List the sysctls that a reboot gives another value, who set them, and where that value is written
+    ///
+    /// What a boot sets is read from the files of sysctl.d(5), `/etc/sysctl.conf` and the kernel's command
+    /// line. A sysctl that is set in none of them is listed if it was seen to change since the boot, and
+    /// with the value before that: what the kernel gives it is not known otherwise.
+    #[arg(long, conflicts_with = "kind")]
+    volatile: bool,
 }
 
 impl FactsArgs {
     pub(super) fn run(self, context: &Context) -> Result<Exit, Error> {
-        let Self { kind } = self;
+        let Self { kind, volatile } = self;
+        if volatile {
+            return list_volatile(context);
+        }
         let client = context.client()?;
         let (mut cursor, mut is_empty) = (None::<String>, true);
         loop {
@@ -44,4 +54,16 @@ impl FactsArgs {
         }
         Ok(Exit::Found)
     }
+}
+
+fn list_volatile(context: &Context) -> Result<Exit, Error> {
+    let request = Request::new("/v1/facts").text("volatile", Some(true));
+    let page: Page<VolatileBody> = context.client()?.get(&request)?;
+    for item in &page.items {
+        context.output.answer(item, output::volatile)?;
+    }
+    if page.items.is_empty() {
+        return context.nothing("no sysctl is known to be different after a reboot");
+    }
+    Ok(Exit::Found)
 }

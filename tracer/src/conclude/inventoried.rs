@@ -11,7 +11,7 @@ use crate::inventory::{Facts, Source};
 use crate::store::{self, Fact};
 
 /// How many facts are asked for at once.
-const PAGE: usize = 512;
+pub(super) const PAGE: usize = 512;
 
 /// Says what made somebody look at a source.
 pub enum Cause {
@@ -110,6 +110,44 @@ impl Conclude {
         let believed = self.believed.get(&source).unwrap_or(&nothing);
         let differing = differences(believed, found).into_iter();
         Ok(differing.map(|(key, _, now)| (key, now)).collect())
+    }
+
+    /// A source was read from the one time to the other, and all that differed is told.
+    pub fn note_compared(&mut self, source: Source, during: [Timestamp; 2]) {
+        self.compared_at.insert(source, during);
+    }
+
+    /// From when until when a source was read that was compared with the facts last, since the daemon
+    /// started.
+    pub fn compared_at(&self, source: Source) -> Option<[Timestamp; 2]> {
+        self.compared_at.get(&source).copied()
+    }
+
+    /// What of a source has another value than the one that is believed.
+    pub fn with_other_value(
+        &mut self,
+        source: Source,
+        found: &Facts,
+    ) -> Result<Facts, store::Error> {
+        let believed = self.believe(source)?;
+        let is_other = |key: &Text, value: &FactValue| {
+            believed.get(key).is_some_and(|believed| believed != value)
+        };
+        let differing = found.iter().filter(|(key, value)| is_other(key, value));
+        Ok(differing
+            .map(|(key, value)| (key.clone(), value.clone()))
+            .collect())
+    }
+
+    /// Puts what is believed in the place of what was found.
+    pub fn put_back(&self, source: Source, keys: &Facts, found: &mut Facts) {
+        let Some(believed) = self.believed.get(&source) else {
+            return;
+        };
+        for key in keys.keys() {
+            let value = believed.get(key).cloned();
+            found.extend(value.map(|value| (key.clone(), value)));
+        }
     }
 
     /// Whether anything is known of a source.

@@ -176,29 +176,6 @@ impl Ledger {
         self.batch.changes.push(change);
     }
 
-    /// Takes in a new value of a sysctl, which `draft.path` names.
-    pub(super) fn tell_sysctl(&mut self, draft: Draft, before: String, after: String) {
-        let subject = Subject {
-            kind: Kind::Sysctl,
-            key: draft.path.clone(),
-        };
-        let time = draft.time;
-        let after = FactValue::Setting { value: after };
-        let change = Change {
-            subject: subject.clone(),
-            before: Some(FactValue::Setting { value: before }),
-            after: Some(after.clone()),
-            ..self.change(draft)
-        };
-        self.batch.changes.push(change);
-        self.batch.facts.push(Fact {
-            subject,
-            value: Some(after),
-            identity: None,
-            time,
-        });
-    }
-
     /// All facts of a kind that the store has.
     pub(super) fn stored_of(&self, kind: Kind, page: usize) -> Result<Facts, store::Error> {
         let mut all = Facts::new();

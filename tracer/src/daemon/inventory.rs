@@ -1,6 +1,7 @@
 //! Reading what is no file: when its database is written, and when the trees are compared.
 
 use std::collections::BTreeSet;
+use std::time::Instant;
 
 use anyhow::Context as _;
 use change::{Text, Timestamp};
@@ -9,7 +10,7 @@ use super::now;
 use super::pipeline::Pipeline;
 use crate::conclude::Cause;
 use crate::enrich::By;
-use crate::inventory::Source;
+use crate::inventory::{Facts, Source};
 use crate::observed::{Action, FileEvent, Who};
 
 /// A module that came or went, and who made it.
@@ -43,6 +44,7 @@ impl Pipeline {
     pub(super) fn module_touched(&mut self, time: Timestamp, who: &Who, name: Text) {
         let by = self.enrich.by(who, time);
         self.modules.push(ModuleTouched { time, by, name });
+        self.written.compare_soon();
         self.look_at_modules();
     }
 
@@ -77,7 +79,11 @@ impl Pipeline {
                 complete_until: self.comparing.complete_until,
                 at_latest: now,
             };
-            if let Err(error) = self.look_at(source, None, &cause) {
+            let looked = match source {
+                Source::Sysctls | Source::Settings => self.compare_settings(source, &cause),
+                _ => self.look_at(source, None, &cause),
+            };
+            if let Err(error) = looked {
                 tracing::error!("{error:#}");
             }
         }
@@ -90,7 +96,15 @@ impl Pipeline {
         only: Option<&BTreeSet<Text>>,
         cause: &Cause,
     ) -> anyhow::Result<()> {
-        let kind = source.kind();
+        match self.read_all(source)? {
+            Some(found) => self.take_in(source, found, only, cause),
+            None => Ok(()),
+        }
+    }
+
+    /// All facts of a source as they are now; none where this host does not have it.
+    pub(super) fn read_all(&self, source: Source) -> anyhow::Result<Option<Facts>> {
+        let (kind, begun) = (source.kind(), Instant::now());
         let read = self.inventory.read(source);
         let reading = || {
             format!(
@@ -98,9 +112,24 @@ impl Pipeline {
                 self.inventory.database(source).display()
             )
         };
-        let Some(found) = read.with_context(reading)? else {
-            return Ok(());
-        };
+        let found = read.with_context(reading)?;
+        let count = found.as_ref().map_or(0, Facts::len);
+        tracing::debug!(
+            "read {count} facts of the kind {kind} in {:?}",
+            begun.elapsed()
+        );
+        Ok(found)
+    }
+
+    /// Takes in all facts of a source.
+    pub(super) fn take_in(
+        &mut self,
+        source: Source,
+        found: Facts,
+        only: Option<&BTreeSet<Text>>,
+        cause: &Cause,
+    ) -> anyhow::Result<()> {
+        let kind = source.kind();
         let changed = self.conclude.inventory(source, found, only, cause);
         let changed = changed.with_context(|| format!("compare every {kind}"))?;
         tracing::debug!("{changed} facts of the kind {kind} have changed");

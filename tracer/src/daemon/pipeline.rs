@@ -16,6 +16,7 @@ use super::machine::MachineSeen;
 use super::memory;
 use super::mounts::MountsSeen;
 use super::room::Room;
+use super::settings::Written;
 use super::shared::{Shared, add};
 use super::upkeep::{Comparing, Losses};
 use super::{Input, Records, now};
@@ -51,6 +52,8 @@ pub(super) struct Pipeline {
     pub(super) modules: Vec<ModuleTouched>,
     pub(super) mounts: MountsSeen,
     pub(super) machine: MachineSeen,
+    /// Sysctls that were written.
+    pub(super) written: Written,
     pub(super) probes: Probes,
     pub(super) watches_by_probes: bool,
     pub(super) enrich: Enrich,
@@ -87,7 +90,8 @@ impl Pipeline {
     pub(super) fn run(&mut self, queue: &Receiver<Input>) -> anyhow::Result<()> {
         loop {
             let is_idle =
-                self.assembler.is_empty() && self.modules.is_empty() && !self.mounts.is_waiting();
+                self.assembler.is_empty() && self.modules.is_empty() && self.written.is_empty();
+            let is_idle = is_idle && !self.mounts.is_waiting();
             let wait = if is_idle && self.conclude.waiting() == 0 {
                 IDLE
             } else {
@@ -112,6 +116,7 @@ impl Pipeline {
         }
         let left = self.assembler.take_all();
         self.conclude_all(left)?;
+        self.settle_writes(true);
         self.commit(Some(now()))?;
         if self.room.is_lacking() {
             anyhow::bail!("what was in hand at the end could not be written");
@@ -167,6 +172,7 @@ impl Pipeline {
                 self.capture_touched()?;
                 let settled = self.assembler.take_all_settled(asker.about.as_ref());
                 self.conclude_all(settled)?;
+                self.settle_writes(false);
                 self.commit(None)?;
                 if self.room.is_lacking() {
                     // Not answered: what is told may not be all.
@@ -244,14 +250,9 @@ impl Pipeline {
                     self.on_placed_directory([&from, &to]);
                 }
             }
-            Event::Sysctl {
-                name,
-                before,
-                after,
-            } => {
-                let by = self.enrich.by(&who, time);
-                self.conclude.sysctl(&name, (before, after), time, by);
-            }
+            Event::Sysctl(write) => self.sysctl_written(time, &who, write),
+            Event::Setting { path } => self.setting_written(time, &who, &path),
+            Event::Sysrq { key } => self.sysrq_asked(time, &who, key),
             Event::Module { name } => self.module_touched(time, &who, name),
             Event::Mount(touched) => self.mount_touched(time, &who, &touched),
             Event::Fork { .. } | Event::Exec(_) | Event::Exit { .. } => {}

@@ -18,6 +18,7 @@ use super::machine::MachineSeen;
 use super::mounts::MountsSeen;
 use super::pipeline::{Pipeline, set_checks};
 use super::room::Room;
+use super::settings::Written;
 use super::upkeep::{Comparing, Losses, first_comparison, watch_roots};
 use super::{Shared, is_worse_than_ok, now, privileges};
 use crate::assemble::Assembler;
@@ -59,7 +60,7 @@ pub(super) fn start(config: &Config) -> anyhow::Result<Started> {
     let mut writer = Writer::open(&store_path)?;
     let host = host(&mut writer)?;
     let capture = Arc::new(capture(config, &mut writer)?);
-    let inventory = inventory(config)?;
+    let inventory = inventory(config, &capture)?;
     let trees = Arc::new(trees(config, &inventory)?);
     let mut watch = choose(config, &trees)?;
     know_self(&mut watch.probes)?;
@@ -104,12 +105,13 @@ pub(super) fn start(config: &Config) -> anyhow::Result<Started> {
         modules: Vec::new(),
         mounts: MountsSeen::new(attached),
         machine: MachineSeen::of(&reader, complete_until)?,
+        written: Written::of_own_namespaces(),
         watches_by_probes: watch.fanotify.is_none(),
+        decoder: Decoder::new(watch.probes.tells_results_of_sysctls()),
         probes: watch.probes,
         enrich,
         conclude: Conclude::new(host, trees, capture, reader),
         assembler: Assembler::default(),
-        decoder: Decoder::default(),
         comparing: Comparing::new(began, complete_until, due),
         horizon: attached,
         heartbeat: attached,
@@ -141,6 +143,20 @@ fn enrich(config: &Config, reader: &Reader, now: Timestamp) -> anyhow::Result<En
     enrich.resume_runs(reader.newest_run()?, reader.runs_at_work()?);
     enrich.scan(now);
     Ok(enrich)
+}
+
+/// What the host is made of besides files, with what only root may read.
+fn inventory(config: &Config, capture: &Arc<Capture>) -> anyhow::Result<Inventory> {
+    let made = Inventory::new(
+        config.packages.dpkg.clone(),
+        &config.mounts,
+        Arc::clone(capture),
+    );
+    let mut inventory = made.context("read the globs of mounts that are no news")?;
+    if let Err(error) = inventory.read_as_root() {
+        tracing::warn!("read the sysctls that only root may read: {error}");
+    }
+    Ok(inventory)
 }
 
 /// What the configuration watches, and the databases that tell of what is no file.
@@ -189,6 +205,7 @@ fn choose(config: &Config, trees: &Arc<Trees>) -> anyhow::Result<Watch> {
         state: CheckState::Degraded,
         detail: "not seen: who mounts and unmounts, and who turns swap space on and off".to_owned(),
     });
+    checks.push(settings_check(&fanotify));
     for unwatched in fanotify.unwatched() {
         let detail = format!(
             "not seen: changes in `{}`: {}",
@@ -208,6 +225,22 @@ fn choose(config: &Config, trees: &Arc<Trees>) -> anyhow::Result<Watch> {
         mode: "fanotify",
         checks,
     })
+}
+
+/// Whether writes to the switches of sysfs are seen.
+fn settings_check(fanotify: &Fanotify) -> CheckBody {
+    let (state, detail) = match fanotify.unwatched_settings() {
+        None => (CheckState::Ok, "seen by fanotify".to_owned()),
+        Some(error) => (
+            CheckState::Degraded,
+            format!("found only by comparing: changes of kernel settings under `/sys`; {error}"),
+        ),
+    };
+    CheckBody {
+        name: "kernel settings".to_owned(),
+        state,
+        detail,
+    }
 }
 
 fn by_probes(config: &Config) -> Result<Watch, probes::Error> {
@@ -287,11 +320,6 @@ fn know_self(probes: &mut Probes) -> anyhow::Result<()> {
 fn comparisons(config: &Config, host: &Host, started: Timestamp) -> (Duration, Timestamp) {
     let period = Duration::from_secs(config.compare_seconds.into());
     (period, first_comparison(&host.id, period, started))
-}
-
-fn inventory(config: &Config) -> anyhow::Result<Inventory> {
-    let inventory = Inventory::new(config.packages.dpkg.clone(), &config.mounts);
-    inventory.context("read the globs of mounts that are no news")
 }
 
 fn make_folder(path: &Path) -> anyhow::Result<()> {

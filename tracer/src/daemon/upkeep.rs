@@ -234,6 +234,7 @@ impl Pipeline {
         let now = now();
         self.look_at_modules();
         self.ask_for_mounts();
+        self.finish_writes();
         self.finish_due()?;
         if now.as_nanos() - self.losses.asked.as_nanos() >= LOSS_CHECK_NS {
             self.check_losses(now);

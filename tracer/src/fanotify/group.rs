@@ -72,19 +72,21 @@ impl Group {
         Ok(())
     }
 
-    /// Waits until there is something to read here or at `also`, but no longer than that. Tells
+    /// Waits until there is something to read here or at `others`, but no longer than that. Tells
     /// whether there is something here.
-    pub(super) fn wait(&self, timeout: Duration, also: BorrowedFd<'_>) -> io::Result<bool> {
+    pub(super) fn wait(&self, timeout: Duration, others: [BorrowedFd<'_>; 2]) -> io::Result<bool> {
+        let [one, another] = &others;
         let mut polled = [
             PollFd::new(&self.fanotify, PollFlags::IN),
-            PollFd::new(&also, PollFlags::IN),
+            PollFd::new(one, PollFlags::IN),
+            PollFd::new(another, PollFlags::IN),
         ];
         let timeout = Timespec::try_from(timeout).map_err(io::Error::other)?;
         match poll(&mut polled, Some(&timeout)) {
             Err(rustix::io::Errno::INTR) => return Ok(false),
             ready => ready?,
         };
-        let [own, _] = polled;
+        let [own, ..] = polled;
         Ok(!own.revents().is_empty())
     }
 

@@ -33,6 +33,15 @@ impl Batch {
             signals: Vec::new(),
         }
     }
+
+    /// Tells what a process did.
+    pub(super) fn push(&mut self, pid: u32, event: Event) {
+        self.signals.push(Signal::Observation(Observation {
+            boot_ns: self.boot_ns,
+            who: Who::Pid(pid),
+            event,
+        }));
+    }
 }
 
 /// Says how a directory came to be where it is.
@@ -204,17 +213,14 @@ impl Teller {
         if pid == self.own_pid {
             return;
         }
-        batch.signals.push(Signal::Observation(Observation {
-            boot_ns: batch.boot_ns,
-            who: Who::Pid(pid),
-            event: Event::File(FileEvent {
-                action,
-                path: path.clone(),
-                inode,
-                unnamed: false,
-                description: None,
-            }),
-        }));
+        let event = FileEvent {
+            action,
+            path: path.clone(),
+            inode,
+            unnamed: false,
+            description: None,
+        };
+        batch.push(pid, Event::File(event));
     }
 }
 

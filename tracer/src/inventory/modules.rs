@@ -27,6 +27,13 @@ pub(super) fn read(list: &Path, details: &Path) -> io::Result<Option<Facts>> {
     Ok(Some(facts.collect()))
 }
 
+/// Whether something differs but the parameters.
+pub(super) fn is_another(before: &FactValue, after: &FactValue) -> bool {
+    ["version", "srcversion", "taint"]
+        .iter()
+        .any(|name| before.attribute(name) != after.attribute(name))
+}
+
 /// Whether a module is only coming or going.
 pub(super) fn is_changing(list: &Path, name: &Text) -> bool {
     let list = fs::read_to_string(list).unwrap_or_default();

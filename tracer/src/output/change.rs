@@ -115,7 +115,7 @@ fn details(with_diff: &ChangeWithDiff, view: &View) -> Vec<String> {
         change
             .notes
             .iter()
-            .filter_map(|note| in_words(*note))
+            .filter_map(|note| in_words(*note, change.subject.kind))
             .map(|note| view.yellow(note)),
     );
     lines.iter().map(|line| format!("  {line}")).collect()
@@ -182,8 +182,11 @@ fn why_no_diff(change: &Change) -> Option<String> {
     Some(whole.to_owned())
 }
 
-fn in_words(note: Note) -> Option<&'static str> {
+fn in_words(note: Note, kind: Kind) -> Option<&'static str> {
     match note {
+        Note::MovedOn if [Kind::Sysctl, Kind::KernelSetting].contains(&kind) => {
+            Some("another wrote it at the same time: the value is what was asked for")
+        }
         // The sentence, and the line in place of the diff, say these.
         Note::SameContent | Note::MovedOn => None,
         Note::SharedDescription => {
@@ -194,6 +197,9 @@ fn in_words(note: Note) -> Option<&'static str> {
         Note::SameTick => Some(
             "another process that could write to it closed it in the same clock tick: some of this may be its doing",
         ),
+        Note::Unconfirmed => {
+            Some("the value is what was asked for; whether the kernel took it is not known")
+        }
     }
 }
 

@@ -196,7 +196,11 @@ impl Heard {
             Event::Fork { .. } => return Some("fork"),
             Event::Exec(_) => return Some("exec"),
             Event::Exit { .. } => return Some("exit"),
-            Event::Sysctl { .. } | Event::Module { .. } | Event::Mount(_) => return None,
+            Event::Sysctl(_)
+            | Event::Setting { .. }
+            | Event::Sysrq { .. }
+            | Event::Module { .. }
+            | Event::Mount(_) => return None,
             Event::File(event) => event,
         };
         let kind = inode.map(|inode| inode.mode & 0o170_000);
