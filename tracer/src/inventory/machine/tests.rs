@@ -1,3 +1,5 @@
+//! Machines as sysfs and procfs show them, recorded from real ones.
+
 use std::fs;
 use std::os::unix::fs::symlink;
 
