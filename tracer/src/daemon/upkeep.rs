@@ -233,6 +233,7 @@ impl Pipeline {
         let now = now();
         self.look_at_modules();
         self.ask_for_mounts();
+        self.conclude_rested();
         self.finish_due()?;
         if now.as_nanos() - self.losses.asked.as_nanos() >= LOSS_CHECK_NS {
             self.check_losses(now);
