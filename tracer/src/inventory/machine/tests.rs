@@ -1,3 +1,5 @@
+//! Machines in folders, and what is a fact of them.
+
 use std::fs;
 use std::os::unix::fs::symlink;
 
