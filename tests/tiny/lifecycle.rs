@@ -158,7 +158,7 @@ fn doctor_finds_everything_that_this_kernel_should_have() {
         .filter_map(|check| check["name"].as_str())
         .collect();
     let expected: &[&str] = if kernel().starts_with("5.10") {
-        &["probe sysctl"]
+        &["probe swap", "probe sysctl"]
     } else {
         &[]
     };
