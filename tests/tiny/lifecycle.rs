@@ -157,7 +157,12 @@ fn doctor_finds_everything_that_this_kernel_should_have() {
         .filter(|check| check["state"] != "ok")
         .filter_map(|check| check["name"].as_str())
         .collect();
-    assert_eq!(not_ok, Vec::<&str>::new(), "{checks:#?}");
+    let expected: &[&str] = if kernel().starts_with("5.10") {
+        &["probe swap"]
+    } else {
+        &[]
+    };
+    assert_eq!(not_ok, expected, "{checks:#?}");
     let tried = checks.iter().find(|check| check["name"] == "own rights");
     assert!(tried.is_some(), "{checks:#?}");
     let status = daemon().status();

@@ -203,15 +203,10 @@ impl Probes {
         self.roots.remove(&root_key(dev, inode)).map_err(failed)
     }
 
-    /// Makes the programs pass over what the process `pid` does; 0 for none.
-    pub fn ignore(&mut self, pid: u32) -> Result<(), Error> {
-        self.settings.ignored_pid = pid;
-        self.write_settings()
-    }
-
-    /// Makes the programs tell of mounts in this mount namespace alone, which its inode number names.
-    pub fn see_mounts_of(&mut self, namespace: u32) -> Result<(), Error> {
-        self.settings.mount_ns = namespace;
+    /// Makes the programs pass over what the process `pid` does (0 for none), and tell of mounts in the mount
+    /// namespace alone whose inode number this is.
+    pub fn know(&mut self, pid: u32, mount_ns: u32) -> Result<(), Error> {
+        (self.settings.ignored_pid, self.settings.mount_ns) = (pid, mount_ns);
         self.write_settings()
     }
 

@@ -175,14 +175,20 @@ impl Cause {
                 at_latest,
             } => Change {
                 certainty: Certainty::Late,
-                between: Some([
-                    complete_until.unwrap_or(*at_latest).min(*at_latest),
-                    *at_latest,
-                ]),
+                between: Some(interval(*complete_until, *at_latest)),
                 ..change
             },
         }
     }
+}
+
+/// When something happened, at the earliest and at the latest.
+fn interval(complete_until: Option<Timestamp>, at_latest: Timestamp) -> [Timestamp; 2] {
+    // The clock may have been wrong until something set it after the boot.
+    [
+        complete_until.unwrap_or(at_latest).min(at_latest),
+        at_latest,
+    ]
 }
 
 /// What is believed, but for some keys as they were found.
@@ -210,4 +216,35 @@ fn differences(before: &Facts, now: &Facts) -> Vec<(Text, Option<FactValue>, Opt
         .filter(|(_, (before, now))| before != now)
         .map(|(key, (before, now))| (key.clone(), before.cloned(), now.cloned()))
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_interval_never_ends_before_it_begins() {
+        let [early, late] = [1, 2].map(Timestamp::from_nanos);
+        assert_eq!(interval(Some(early), late), [early, late]);
+        assert_eq!(interval(Some(late), early), [early, early]);
+        assert_eq!(interval(None, late), [late, late]);
+    }
+
+    #[test]
+    fn with_only_some_keys_the_others_stay_as_they_are_believed() {
+        let value = |text: &str| FactValue::Setting {
+            value: text.to_owned(),
+        };
+        let facts = |pairs: &[(&str, &str)]| -> Facts {
+            let pairs = pairs.iter();
+            pairs
+                .map(|(key, text)| ((*key).into(), value(text)))
+                .collect()
+        };
+        let believed = facts(&[("a", "1"), ("b", "1"), ("c", "1")]);
+        let found = facts(&[("a", "2"), ("b", "2"), ("d", "2")]);
+        let only = ["a", "c"].map(Text::from).into();
+        let taken = with_only(&believed, found, &only);
+        assert_eq!(taken, facts(&[("a", "2"), ("b", "1")]));
+    }
 }

@@ -10,6 +10,7 @@ use anyhow::Context as _;
 use change::{Text, Timestamp};
 use rustix::time::{ClockId, clock_gettime};
 
+use super::mounts::age;
 use super::now;
 use super::pipeline::Pipeline;
 use crate::conclude::Cause;
@@ -19,6 +20,9 @@ use crate::store::{self, Reader};
 
 /// How long at least the machine is left alone.
 const REST_NS: i64 = 600_000_000_000;
+
+/// How long what a file decided rests until it is told of.
+const DECIDED_NS: i64 = 200_000_000;
 
 /// The key of the store's table of single values: the boot, and when the machine was read last.
 const META: &str = "machine";
@@ -56,24 +60,46 @@ pub(super) struct MachineSeen {
     before_boot: Option<Timestamp>,
     /// Whether it was read in this run.
     is_read: bool,
+    /// What files decided of how the host is set up, and is not told of yet.
+    decided: Vec<Decided>,
+}
+
+/// How the host was set up when a file that decides it was written.
+struct Decided {
+    time: Timestamp,
+    who: Who,
+    /// What the file decides.
+    keys: BTreeSet<Text>,
+    found: Facts,
 }
 
 impl MachineSeen {
     /// Where the runs before left off; `heartbeat` is their last.
     pub(super) fn of(reader: &Reader, heartbeat: Option<Timestamp>) -> Result<Self, store::Error> {
         let boot = fs::read_to_string(BOOT_ID).unwrap_or_default();
-        let boot = boot.trim().to_owned();
         let known = reader.meta(META)?.unwrap_or_default();
         let known = String::from_utf8_lossy(&known).into_owned();
+        Ok(Self::since(boot.trim().to_owned(), &known, heartbeat))
+    }
+
+    fn since(boot: String, known: &str, heartbeat: Option<Timestamp>) -> Self {
         let (known_boot, read) = known.split_once(' ').unwrap_or_default();
         let read = read.parse().ok().map(Timestamp::from_nanos);
         let is_another = read.is_some() && known_boot != boot;
-        Ok(Self {
+        Self {
             boot,
             read,
             before_boot: heartbeat.filter(|_| is_another),
             is_read: false,
-        })
+            decided: Vec::new(),
+        }
+    }
+}
+
+impl MachineSeen {
+    /// Whether something waits to be told of.
+    pub(super) fn is_waiting(&self) -> bool {
+        !self.decided.is_empty()
     }
 }
 
@@ -142,10 +168,50 @@ impl Pipeline {
         if keys.is_empty() {
             return;
         }
-        let by = self.enrich.by(who, time);
-        let cause = Cause::Written { time, by };
-        if let Err(error) = self.look_at(Source::Host, Some(&keys), &cause) {
-            self.note_loss(&format!("{error:#}"));
+        // What it says later may be somebody else's doing.
+        let found = match self.inventory.read(Source::Host) {
+            Ok(found) => found.unwrap_or_default(),
+            Err(error) => {
+                self.note_loss(&format!("read how the host is set up: {error}"));
+                return;
+            }
+        };
+        self.machine.decided.push(Decided {
+            time,
+            who: who.clone(),
+            keys,
+            found,
+        });
+        if matches!(who, Who::Task(_)) {
+            self.conclude_decided();
+        }
+    }
+
+    /// Tells of what files decided, now that those who wrote them are known.
+    pub(super) fn conclude_decided(&mut self) {
+        for decided in std::mem::take(&mut self.machine.decided) {
+            let Decided {
+                time,
+                who,
+                keys,
+                found,
+            } = decided;
+            let by = self.enrich.by(&who, time);
+            let cause = Cause::Written { time, by };
+            let taken = self
+                .conclude
+                .inventory(Source::Host, found, Some(&keys), &cause);
+            if let Err(error) = taken {
+                self.note_loss(&format!("compare how the host is set up: {error}"));
+            }
+        }
+    }
+
+    /// The same for what has rested, as the process that fanotify names may be told of later than the file.
+    pub(super) fn conclude_rested(&mut self) {
+        let is_rested = |decided: &Decided| age(decided.time, now()) >= DECIDED_NS;
+        if self.machine.decided.iter().all(is_rested) {
+            self.conclude_decided();
         }
     }
 
@@ -161,5 +227,26 @@ impl Pipeline {
             self.conclude.rename_host(name.trim().to_owned());
         }
         self.look_at(Source::Host, Some(&[NAME.into()].into()), &cause)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_boot_that_is_another_ended_what_went_on_until_the_last_heartbeat() {
+        let heartbeat = Some(Timestamp::from_nanos(9));
+        let since = |known: &str| MachineSeen::since("boot-2".to_owned(), known, heartbeat);
+        let first = since("");
+        assert_eq!((first.read, first.before_boot), (None, None));
+        let again = since("boot-2 7");
+        assert_eq!(again.read, Some(Timestamp::from_nanos(7)));
+        assert_eq!(again.before_boot, None);
+        let rebooted = since("boot-1 7");
+        assert_eq!(rebooted.read, Some(Timestamp::from_nanos(7)));
+        assert_eq!(rebooted.before_boot, heartbeat);
+        let damaged = since("boot-1");
+        assert_eq!((damaged.read, damaged.before_boot), (None, None));
     }
 }

@@ -252,7 +252,8 @@ impl Pipeline {
     }
 }
 
-fn age(then: Timestamp, now: Timestamp) -> i64 {
+/// How long ago a moment was, in nanoseconds.
+pub(super) fn age(then: Timestamp, now: Timestamp) -> i64 {
     // A clock that was set back does not make it wait.
     let age = now.as_nanos() - then.as_nanos();
     if age < 0 { i64::MAX } else { age }

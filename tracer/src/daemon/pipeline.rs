@@ -89,9 +89,11 @@ impl Pipeline {
     /// Works until it is told to stop.
     pub(super) fn run(&mut self, queue: &Receiver<Input>) -> anyhow::Result<()> {
         loop {
-            let is_idle =
-                self.assembler.is_empty() && self.modules.is_empty() && self.written.is_empty();
-            let is_idle = is_idle && !self.mounts.is_waiting();
+            let is_idle = self.assembler.is_empty()
+                && self.modules.is_empty()
+                && self.written.is_empty()
+                && !self.mounts.is_waiting()
+                && !self.machine.is_waiting();
             let wait = if is_idle && self.conclude.waiting() == 0 {
                 IDLE
             } else {
@@ -114,6 +116,7 @@ impl Pipeline {
             }
             self.look_around()?;
         }
+        self.conclude_decided();
         let left = self.assembler.take_all();
         self.conclude_all(left)?;
         self.settle_writes(true);
@@ -170,6 +173,7 @@ impl Pipeline {
             }
             Input::Settle(asker) => {
                 self.capture_touched()?;
+                self.conclude_decided();
                 let settled = self.assembler.take_all_settled(asker.about.as_ref());
                 self.conclude_all(settled)?;
                 self.settle_writes(false);

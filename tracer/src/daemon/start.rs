@@ -310,9 +310,8 @@ fn gaps(
 
 /// Makes the programs pass over what this process does, and see the mounts that it sees.
 fn know_self(probes: &mut Probes) -> anyhow::Result<()> {
-    probes.ignore(std::process::id())?;
     let namespace = fs::metadata("/proc/self/ns/mnt").context("look at the own mount namespace")?;
-    probes.see_mounts_of(u32::try_from(namespace.ino())?)?;
+    probes.know(std::process::id(), u32::try_from(namespace.ino())?)?;
     Ok(())
 }
 

@@ -235,6 +235,7 @@ impl Pipeline {
         self.look_at_modules();
         self.ask_for_mounts();
         self.finish_writes();
+        self.conclude_rested();
         self.finish_due()?;
         if now.as_nanos() - self.losses.asked.as_nanos() >= LOSS_CHECK_NS {
             self.check_losses(now);

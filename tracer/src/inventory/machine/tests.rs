@@ -1,4 +1,4 @@
-//! Machines as sysfs and procfs show them, recorded from real ones.
+//! Machines in folders, and what is a fact of them.
 
 use std::fs;
 use std::os::unix::fs::symlink;
