@@ -9,7 +9,7 @@ use rustix::time::{ClockId, clock_gettime, clock_settime};
 use serde_json::Value;
 use tests::{Daemon, Options, run, wait_for};
 
-use crate::{daemon, is_one_of};
+use crate::{daemon, is_one_of, kernel};
 
 /// The user that it becomes.
 const OWN_ID: &str = "2007200700";
