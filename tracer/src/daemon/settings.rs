@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use change::{Text, Timestamp};
@@ -24,8 +25,8 @@ pub(super) struct Written {
     settings: Writes,
     own: Namespaces,
     /// When all are compared, as a write can move others besides; none where nothing was written.
-    compare_at: Option<Timestamp>,
-    compared: Timestamp,
+    compare_at: Option<Instant>,
+    compared: Option<Instant>,
     /// What differed when it was looked at last, and may be told of by a record that is on its way.
     contested: BTreeMap<Source, Contested>,
 }
@@ -38,8 +39,10 @@ struct Contested {
 }
 
 /// So long after a write all are compared, and no sooner than so long after the last time.
-const COMPARE_NS: i64 = 2_000_000_000;
-const COMPARE_AGAIN_NS: i64 = 10_000_000_000;
+const COMPARE: Duration = Duration::from_secs(2);
+const COMPARE_AGAIN: Duration = Duration::from_secs(10);
+/// So far behind the clock, records that wait may tell better what differs.
+const BEHIND_NS: i64 = 1_000_000_000;
 
 impl Written {
     /// None yet. `/proc/sys` shows the namespaces of the process that looks.
@@ -49,24 +52,26 @@ impl Written {
             settings: Writes::default(),
             own: own_namespaces(),
             compare_at: None,
-            compared: Timestamp::default(),
+            compared: None,
             contested: BTreeMap::new(),
         }
     }
 
     /// Something was done that can have moved settings besides.
     pub(super) fn compare_soon(&mut self) {
-        let earliest = self.compared.plus_nanos(COMPARE_AGAIN_NS);
-        let soon = now().plus_nanos(COMPARE_NS);
-        self.compare_at.get_or_insert(soon.max(earliest));
+        let soon = Instant::now() + COMPARE;
+        let earliest = self.compared.map(|compared| compared + COMPARE_AGAIN);
+        let at = earliest.map_or(soon, |earliest| earliest.max(soon));
+        self.compare_at.get_or_insert(at);
     }
 
     /// Whether it is time to compare all; asked once.
-    fn is_time_to_compare(&mut self, now: Timestamp) -> bool {
+    fn is_time_to_compare(&mut self) -> bool {
+        let now = Instant::now();
         let is_time = self.is_empty() && self.compare_at.is_some_and(|at| at <= now);
         if is_time {
             self.compare_at = None;
-            self.compared = now;
+            self.compared = Some(now);
         }
         is_time
     }
@@ -195,9 +200,8 @@ impl Pipeline {
             .settings
             .rested(now, &|key| inventory.setting(key));
         self.tell_writes(sysctls, settings);
-        // Records that wait tell some of what differs better.
-        let is_behind = now.as_nanos() - self.horizon.as_nanos() > COMPARE_NS / 2;
-        if !is_behind && self.written.is_time_to_compare(now) {
+        let is_behind = now.as_nanos() - self.horizon.as_nanos() > BEHIND_NS;
+        if !is_behind && self.written.is_time_to_compare() {
             self.compare_settings_again();
         }
     }
@@ -267,7 +271,7 @@ impl Pipeline {
             complete_until,
         };
         self.written.contested.insert(source, contested);
-        self.written.compare_at = Some(now.plus_nanos(COMPARE_NS));
+        self.written.compare_at = Some(Instant::now() + COMPARE);
         Ok(())
     }
 
