@@ -5,9 +5,10 @@
 //! caller's.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
-use change::{Actor, Text, Timestamp};
+use change::{Text, Timestamp};
+
+use crate::observed::Who;
 
 /// How long a write waits for the record of another that was before its value was read.
 const REST_NS: i64 = 1_000_000_000;
@@ -23,8 +24,8 @@ pub struct Write {
     pub before: Option<String>,
     /// What was asked for, where that is known, as the kernel would print it.
     pub asked: Option<String>,
-    /// Who wrote.
-    pub actor: Option<Arc<Actor>>,
+    /// Who wrote: named when it is told, as by then all is known of a process that lived for a moment.
+    pub who: Option<Who>,
 }
 
 /// Says what a write did.
@@ -196,7 +197,7 @@ mod tests {
             ended: ended.map(at),
             before: Some(before.to_owned()),
             asked: Some(asked.to_owned()),
-            actor: None,
+            who: None,
         }
     }
 

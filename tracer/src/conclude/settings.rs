@@ -1,6 +1,8 @@
 //! Sysctls and kernel settings that were written: one change each, and what was not seen before it.
 
-use change::{Certainty, Change, FactValue, Note, Op, Subject, Text, Timestamp};
+use std::sync::Arc;
+
+use change::{Actor, Certainty, Change, FactValue, Note, Op, Subject, Text, Timestamp};
 
 use super::Conclude;
 use super::inventoried::PAGE;
@@ -17,6 +19,8 @@ pub struct Set {
     pub key: Text,
     /// What the write did.
     pub outcome: Outcome,
+    /// Who wrote.
+    pub actor: Option<Arc<Actor>>,
     /// Whether the value is a fact of this host.
     pub is_fact: bool,
     /// Whether it was done for what it does, whatever the value.
@@ -31,6 +35,7 @@ impl Conclude {
             source,
             key,
             outcome,
+            actor,
             is_fact,
             is_act,
         } = set;
@@ -42,7 +47,6 @@ impl Conclude {
         let Write {
             time,
             before: found,
-            actor,
             ..
         } = write;
         let setting = |value: String| FactValue::Setting { value };

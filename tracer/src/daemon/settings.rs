@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
-use change::{Text, Timestamp};
+use change::{Actor, Text, Timestamp};
 
 use super::now;
 use super::pipeline::Pipeline;
@@ -114,7 +115,7 @@ impl Pipeline {
             ended: ended_ns.map(|ended| self.clocks.wall(ended)),
             before: before.map(shown),
             asked: asked.map(shown),
-            actor: self.enrich.actor(who, time),
+            who: Some(who.clone()),
         };
         let foreign = sysctl::foreign_namespace(&key, namespaces, self.written.own);
         if foreign.is_none() && !sysctl::is_act(&key) {
@@ -137,6 +138,7 @@ impl Pipeline {
         };
         let set = Set {
             source: Source::Sysctls,
+            actor: self.actor_of(&outcome.write),
             is_act: sysctl::is_act(&key),
             key: match foreign {
                 Some(namespace) => [key.as_bytes(), b"@", namespace.as_bytes()].concat().into(),
@@ -156,7 +158,7 @@ impl Pipeline {
         let write = Write {
             time,
             ended: Some(time),
-            actor: self.enrich.actor(who, time),
+            who: Some(who.clone()),
             ..Write::default()
         };
         let seen = self.inventory.setting(&key);
@@ -172,11 +174,13 @@ impl Pipeline {
         let write = Write {
             time,
             ended: Some(time),
-            actor: self.enrich.actor(who, time),
+            who: Some(who.clone()),
             ..Write::default()
         };
+        let actor = self.actor_of(&write);
         self.conclude_set(Set {
             source: Source::Settings,
+            actor,
             key: SYSRQ.into(),
             outcome: Outcome {
                 write,
@@ -300,13 +304,20 @@ impl Pipeline {
 
     fn tell_write(&mut self, source: Source, key: Text, outcome: Outcome) {
         let is_fact = source != Source::Sysctls || Inventory::is_fact(&key);
+        let actor = self.actor_of(&outcome.write);
         self.conclude_set(Set {
             source,
             key,
+            actor,
             outcome,
             is_fact,
             is_act: false,
         });
+    }
+
+    fn actor_of(&mut self, write: &Write) -> Option<Arc<Actor>> {
+        let who = write.who.as_ref()?;
+        self.enrich.actor(who, write.time)
     }
 
     fn conclude_set(&mut self, set: Set) {
