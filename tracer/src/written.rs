@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use change::{Text, Timestamp};
 
-use crate::enrich::By;
+use crate::observed::Who;
 
 /// How long a write waits for the record of another that was before its value was read.
 const REST_NS: i64 = 1_000_000_000;
@@ -24,8 +24,8 @@ pub struct Write {
     pub before: Option<String>,
     /// What was asked for, where that is known, as the kernel would print it.
     pub asked: Option<String>,
-    /// Who wrote.
-    pub by: Option<By>,
+    /// Who wrote: named when it is told, as by then all is known of a process that lived for a moment.
+    pub who: Option<Who>,
 }
 
 /// Says what a write did.
@@ -197,7 +197,7 @@ mod tests {
             ended: ended.map(at),
             before: Some(before.to_owned()),
             asked: Some(asked.to_owned()),
-            by: None,
+            who: None,
         }
     }
 

@@ -5,6 +5,7 @@ use change::{Certainty, Change, FactValue, Note, Op, Subject, Text, Timestamp};
 use super::Conclude;
 use super::inventoried::PAGE;
 use super::ledger::Draft;
+use crate::enrich::By;
 use crate::inventory::Source;
 use crate::store::{self, Fact};
 use crate::written::{Outcome, Trust, Write};
@@ -17,6 +18,8 @@ pub struct Set {
     pub key: Text,
     /// What the write did.
     pub outcome: Outcome,
+    /// Who wrote.
+    pub by: Option<By>,
     /// Whether the value is a fact of this host.
     pub is_fact: bool,
     /// Whether it was done for what it does, whatever the value.
@@ -31,6 +34,7 @@ impl Conclude {
             source,
             key,
             outcome,
+            by,
             is_fact,
             is_act,
         } = set;
@@ -42,7 +46,6 @@ impl Conclude {
         let Write {
             time,
             before: found,
-            by,
             ..
         } = write;
         let setting = |value: String| FactValue::Setting { value };

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use change::{Text, Timestamp};
@@ -10,6 +11,7 @@ use change::{Text, Timestamp};
 use super::now;
 use super::pipeline::Pipeline;
 use crate::conclude::{Cause, Set};
+use crate::enrich::By;
 use crate::inventory::{Facts, Inventory, Source};
 use crate::observed::{Namespaces, SysctlWrite, Who};
 use crate::sysctl;
@@ -24,8 +26,8 @@ pub(super) struct Written {
     settings: Writes,
     own: Namespaces,
     /// When all are compared, as a write can move others besides; none where nothing was written.
-    compare_at: Option<Timestamp>,
-    compared: Timestamp,
+    compare_at: Option<Instant>,
+    compared: Option<Instant>,
     /// What differed when it was looked at last, and may be told of by a record that is on its way.
     contested: BTreeMap<Source, Contested>,
 }
@@ -38,8 +40,10 @@ struct Contested {
 }
 
 /// So long after a write all are compared, and no sooner than so long after the last time.
-const COMPARE_NS: i64 = 2_000_000_000;
-const COMPARE_AGAIN_NS: i64 = 10_000_000_000;
+const COMPARE: Duration = Duration::from_secs(2);
+const COMPARE_AGAIN: Duration = Duration::from_secs(10);
+/// So far behind the clock, records that wait may tell better what differs.
+const BEHIND_NS: i64 = 1_000_000_000;
 
 impl Written {
     /// None yet. `/proc/sys` shows the namespaces of the process that looks.
@@ -49,24 +53,26 @@ impl Written {
             settings: Writes::default(),
             own: own_namespaces(),
             compare_at: None,
-            compared: Timestamp::default(),
+            compared: None,
             contested: BTreeMap::new(),
         }
     }
 
     /// Something was done that can have moved settings besides.
     pub(super) fn compare_soon(&mut self) {
-        let earliest = self.compared.plus_nanos(COMPARE_AGAIN_NS);
-        let soon = now().plus_nanos(COMPARE_NS);
-        self.compare_at.get_or_insert(soon.max(earliest));
+        let soon = Instant::now() + COMPARE;
+        let earliest = self.compared.map(|compared| compared + COMPARE_AGAIN);
+        let at = earliest.map_or(soon, |earliest| earliest.max(soon));
+        self.compare_at.get_or_insert(at);
     }
 
     /// Whether it is time to compare all; asked once.
-    fn is_time_to_compare(&mut self, now: Timestamp) -> bool {
+    fn is_time_to_compare(&mut self) -> bool {
+        let now = Instant::now();
         let is_time = self.is_empty() && self.compare_at.is_some_and(|at| at <= now);
         if is_time {
             self.compare_at = None;
-            self.compared = now;
+            self.compared = Some(now);
         }
         is_time
     }
@@ -109,7 +115,7 @@ impl Pipeline {
             ended: ended_ns.map(|ended| self.clocks.wall(ended)),
             before: before.map(shown),
             asked: asked.map(shown),
-            by: self.enrich.by(who, time),
+            who: Some(who.clone()),
         };
         let foreign = sysctl::foreign_namespace(&key, namespaces, self.written.own);
         if foreign.is_none() && !sysctl::is_act(&key) {
@@ -132,6 +138,7 @@ impl Pipeline {
         };
         let set = Set {
             source: Source::Sysctls,
+            by: self.by_of(&outcome.write),
             is_act: sysctl::is_act(&key),
             key: match foreign {
                 Some(namespace) => [key.as_bytes(), b"@", namespace.as_bytes()].concat().into(),
@@ -151,7 +158,7 @@ impl Pipeline {
         let write = Write {
             time,
             ended: Some(time),
-            by: self.enrich.by(who, time),
+            who: Some(who.clone()),
             ..Write::default()
         };
         let seen = self.inventory.setting(&key);
@@ -167,11 +174,13 @@ impl Pipeline {
         let write = Write {
             time,
             ended: Some(time),
-            by: self.enrich.by(who, time),
+            who: Some(who.clone()),
             ..Write::default()
         };
+        let by = self.by_of(&write);
         self.conclude_set(Set {
             source: Source::Settings,
+            by,
             key: SYSRQ.into(),
             outcome: Outcome {
                 write,
@@ -195,9 +204,8 @@ impl Pipeline {
             .settings
             .rested(now, &|key| inventory.setting(key));
         self.tell_writes(sysctls, settings);
-        // Records that wait tell some of what differs better.
-        let is_behind = now.as_nanos() - self.horizon.as_nanos() > COMPARE_NS / 2;
-        if !is_behind && self.written.is_time_to_compare(now) {
+        let is_behind = now.as_nanos() - self.horizon.as_nanos() > BEHIND_NS;
+        if !is_behind && self.written.is_time_to_compare() {
             self.compare_settings_again();
         }
     }
@@ -270,7 +278,7 @@ impl Pipeline {
             complete_until,
         };
         self.written.contested.insert(source, contested);
-        self.written.compare_at = Some(now.plus_nanos(COMPARE_NS));
+        self.written.compare_at = Some(Instant::now() + COMPARE);
         Ok(())
     }
 
@@ -299,13 +307,20 @@ impl Pipeline {
 
     fn tell_write(&mut self, source: Source, key: Text, outcome: Outcome) {
         let is_fact = source != Source::Sysctls || Inventory::is_fact(&key);
+        let by = self.by_of(&outcome.write);
         self.conclude_set(Set {
             source,
             key,
+            by,
             outcome,
             is_fact,
             is_act: false,
         });
+    }
+
+    fn by_of(&mut self, write: &Write) -> Option<By> {
+        let who = write.who.as_ref()?;
+        self.enrich.by(who, write.time)
     }
 
     fn conclude_set(&mut self, set: Set) {
