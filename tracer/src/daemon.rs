@@ -3,6 +3,7 @@
 
 mod budget;
 mod clocks;
+mod decided;
 mod inventory;
 mod kernel;
 mod machine;

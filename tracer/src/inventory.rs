@@ -213,7 +213,8 @@ impl Inventory {
     pub fn source_of(&self, path: &Text) -> Option<Source> {
         let is_its = |source: &Source| {
             let database = self.database(*source).as_os_str().as_encoded_bytes();
-            database == path.as_bytes()
+            // Neither a source that this host lacks nor a file that is not known has a name.
+            !database.is_empty() && database == path.as_bytes()
         };
         Source::COMPARED.into_iter().find(is_its)
     }

@@ -6,6 +6,7 @@ use std::time::Instant;
 use anyhow::Context as _;
 use change::{Text, Timestamp};
 
+use super::decided::Decided;
 use super::now;
 use super::pipeline::Pipeline;
 use crate::conclude::Cause;
@@ -34,9 +35,16 @@ impl Pipeline {
         ) {
             return;
         }
-        let by = self.enrich.by(who, time);
-        if let Err(error) = self.look_at(source, None, &Cause::Written { time, by }) {
-            self.note_loss(&format!("{error:#}"));
+        match self.read_all(source) {
+            Ok(Some(found)) => self.decide(Decided {
+                time,
+                who: who.clone(),
+                source,
+                only: None,
+                found,
+            }),
+            Ok(None) => {}
+            Err(error) => self.note_loss(&format!("{error:#}")),
         }
     }
 

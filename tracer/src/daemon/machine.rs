@@ -10,7 +10,7 @@ use anyhow::Context as _;
 use change::{Text, Timestamp};
 use rustix::time::{ClockId, clock_gettime};
 
-use super::mounts::age;
+use super::decided::Decided;
 use super::now;
 use super::pipeline::Pipeline;
 use crate::conclude::Cause;
@@ -20,9 +20,6 @@ use crate::store::{self, Reader};
 
 /// How long at least the machine is left alone.
 const REST_NS: i64 = 600_000_000_000;
-
-/// How long what a file decided rests until it is told of.
-const DECIDED_NS: i64 = 200_000_000;
 
 /// The key of the store's table of single values: the boot, and when the machine was read last.
 const META: &str = "machine";
@@ -60,17 +57,6 @@ pub(super) struct MachineSeen {
     before_boot: Option<Timestamp>,
     /// Whether it was read in this run.
     is_read: bool,
-    /// What files decided of how the host is set up, and is not told of yet.
-    decided: Vec<Decided>,
-}
-
-/// How the host was set up when a file that decides it was written.
-struct Decided {
-    time: Timestamp,
-    who: Who,
-    /// What the file decides.
-    keys: BTreeSet<Text>,
-    found: Facts,
 }
 
 impl MachineSeen {
@@ -91,15 +77,7 @@ impl MachineSeen {
             read,
             before_boot: heartbeat.filter(|_| is_another),
             is_read: false,
-            decided: Vec::new(),
         }
-    }
-}
-
-impl MachineSeen {
-    /// Whether something waits to be told of.
-    pub(super) fn is_waiting(&self) -> bool {
-        !self.decided.is_empty()
     }
 }
 
@@ -176,43 +154,13 @@ impl Pipeline {
                 return;
             }
         };
-        self.machine.decided.push(Decided {
+        self.decide(Decided {
             time,
             who: who.clone(),
-            keys,
+            source: Source::Host,
+            only: Some(keys),
             found,
         });
-        if matches!(who, Who::Task(_)) {
-            self.conclude_decided();
-        }
-    }
-
-    /// Tells of what files decided, now that those who wrote them are known.
-    pub(super) fn conclude_decided(&mut self) {
-        for decided in std::mem::take(&mut self.machine.decided) {
-            let Decided {
-                time,
-                who,
-                keys,
-                found,
-            } = decided;
-            let by = self.enrich.by(&who, time);
-            let cause = Cause::Written { time, by };
-            let taken = self
-                .conclude
-                .inventory(Source::Host, found, Some(&keys), &cause);
-            if let Err(error) = taken {
-                self.note_loss(&format!("compare how the host is set up: {error}"));
-            }
-        }
-    }
-
-    /// The same for what has rested, as the process that fanotify names may be told of later than the file.
-    pub(super) fn conclude_rested(&mut self) {
-        let is_rested = |decided: &Decided| age(decided.time, now()) >= DECIDED_NS;
-        if self.machine.decided.iter().all(is_rested) {
-            self.conclude_decided();
-        }
     }
 
     /// Looks whether the host has another name, which whoever has rights may give it by a call.

@@ -10,6 +10,7 @@ use change::{Change, Text, Timestamp};
 use tokio::sync::broadcast;
 
 use super::clocks::Clocks;
+use super::decided::Decided;
 use super::inventory::ModuleTouched;
 use super::kernel::Settler;
 use super::machine::MachineSeen;
@@ -50,6 +51,8 @@ pub(super) struct Pipeline {
     pub(super) inventory: Inventory,
     /// Kernel modules that are coming or going.
     pub(super) modules: Vec<ModuleTouched>,
+    /// What files decided, and is not told of yet.
+    pub(super) decided: Vec<Decided>,
     pub(super) mounts: MountsSeen,
     pub(super) machine: MachineSeen,
     /// Sysctls that were written.
@@ -93,7 +96,7 @@ impl Pipeline {
                 && self.modules.is_empty()
                 && self.written.is_empty()
                 && !self.mounts.is_waiting()
-                && !self.machine.is_waiting();
+                && self.decided.is_empty();
             let wait = if is_idle && self.conclude.waiting() == 0 {
                 IDLE
             } else {

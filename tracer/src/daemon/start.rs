@@ -70,8 +70,7 @@ pub(super) fn start(config: &Config) -> anyhow::Result<Started> {
     }
     warn_of(&watch.checks);
     // Only now: what changed before is found by comparing.
-    let attached = now();
-    let began = Began::now();
+    let (attached, began) = (now(), Began::now());
     let reader = Reader::open(&store_path)?;
     let enrich = enrich(config, &reader, attached)?;
     let complete_until = reader.heartbeat()?;
@@ -103,6 +102,7 @@ pub(super) fn start(config: &Config) -> anyhow::Result<Started> {
         capture: Arc::clone(&capture),
         inventory,
         modules: Vec::new(),
+        decided: Vec::new(),
         mounts: MountsSeen::new(attached),
         machine: MachineSeen::of(&reader, complete_until)?,
         written: Written::of_own_namespaces(),
