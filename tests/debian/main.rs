@@ -1,6 +1,10 @@
 //! The stories, acted out by real programs in the debian guest.
 
+mod accounts;
+mod folded;
+mod packages;
 mod runs;
+mod services;
 mod stage;
 mod terminal;
 

@@ -127,7 +127,7 @@ fn an_installation_is_one_run_and_one_line_of_the_log() {
     println!("{log}");
     let is_of_it = |line: &&str| line.contains("/etc/many.d") || line.contains("package:many");
     assert_eq!(log.lines().filter(is_of_it).count(), 0, "{log}");
-    let did = "9 files created, 1 package installed";
+    let did = "1 package installed, 9 files created";
     assert!(log.contains(&format!("{} ({did})", run["id"])), "{log}");
     let each = daemon().tell(&["log", "--each", "-n", "20"]);
     let each = each.lines().filter(|line| line.contains("/etc/many.d"));

@@ -17,7 +17,7 @@ fn start() -> Daemon {
 }
 
 /// Runs a program where the daemon's mounts and its name are.
-fn inside(daemon: &Daemon, program: &[&str]) {
+pub(crate) fn inside(daemon: &Daemon, program: &[&str]) {
     let mut enter = Command::new("nsenter");
     enter.args(["--mount", "--uts", "--target", &daemon.pid().to_string()]);
     let ended = run(enter.args(program));

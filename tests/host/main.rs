@@ -1,10 +1,12 @@
 //! The daemon end to end on the host that runs the tests, watching a tree of its own by fanotify:
 //! it is not for tests to put programs at the functions of this kernel.
 
+mod accounts;
 mod durable;
 mod hostile;
 mod machine;
 mod packages;
+mod push;
 mod secrets;
 mod settings;
 mod ways;

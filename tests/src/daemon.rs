@@ -3,7 +3,7 @@
 use std::fs::{self, File};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Output};
+use std::process::{Child, Command, ExitStatus};
 use std::time::Duration;
 use std::{env, thread};
 
@@ -11,6 +11,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tempfile::TempDir;
 
+use crate::program::{Ended, as_service, objects, run, unshared};
 use crate::wait::PATIENCE;
 use crate::{http, wait_for, wait_long_for};
 
@@ -50,35 +51,6 @@ pub struct Daemon {
     child: Option<Child>,
     is_mount: bool,
     is_unshared: bool,
-}
-
-/// Holds what a program said and how it ended.
-#[derive(Debug)]
-pub struct Ended {
-    /// Its exit code; none when a signal ended it.
-    pub code: Option<i32>,
-    /// What it printed.
-    pub output: String,
-    /// What it complained of.
-    pub errors: String,
-}
-
-impl From<Output> for Ended {
-    fn from(output: Output) -> Self {
-        Self {
-            code: output.status.code(),
-            output: String::from_utf8_lossy(&output.stdout).into_owned(),
-            errors: String::from_utf8_lossy(&output.stderr).into_owned(),
-        }
-    }
-}
-
-/// Runs a program to its end.
-pub fn run(command: &mut Command) -> Ended {
-    let output = command.output();
-    output
-        .unwrap_or_else(|error| panic!("start {command:?}: {error}"))
-        .into()
 }
 
 impl Daemon {
@@ -124,10 +96,10 @@ impl Daemon {
         let mut watch = vec![daemon.tree().display().to_string()];
         watch.extend(options.also_watch.iter().cloned());
         // The packages of a host are none of a test's business, unless it says so.
-        let packages = if is_guest || options.settings.contains("packages.") {
+        let packages = if is_guest || options.settings.contains("packages") {
             ""
         } else {
-            "packages.dpkg = ''\n"
+            "packages = { dpkg = '', root = '' }\n"
         };
         let config = format!(
             "state_dir = '{}'\nsocket = '{}'\nsocket_group = {:?}\nwatch = {watch:?}\n{packages}{}\n",
@@ -159,11 +131,9 @@ impl Daemon {
             http::get(&self.socket(), "/v1/status").map(drop)
         });
         // What comparing finds late would otherwise stand among what a test did.
-        wait_long_for("the daemon has compared the trees", patience, || {
-            let log = self.read_log();
-            let since_start = log.rsplit(" trees by ").next().unwrap_or_default();
-            let is_done = since_start.contains("compared ");
-            is_done.then_some(()).ok_or(log)
+        wait_long_for("the daemon has compared the host", patience, || {
+            let is_done = self.status()["comparing"] == false;
+            is_done.then_some(()).ok_or_else(|| self.read_log())
         });
     }
 
@@ -374,26 +344,6 @@ fn mount_btrfs(folder: &Path) {
     assert_eq!(ended.code, Some(0), "{ended:?}");
 }
 
-/// Lets systemd run a program as a unit, with its output where `systemd-run`'s own goes.
-fn as_service(unit: &str, program: &Command) -> Command {
-    let mut starter = Command::new("systemd-run");
-    starter
-        .args(["--quiet", "--collect", "--wait", "--pipe", "--unit", unit])
-        .arg(program.get_program())
-        .args(program.get_args());
-    starter
-}
-
-/// Lets a program run with mounts and a host name of its own.
-fn unshared(program: &Command) -> Command {
-    let mut starter = Command::new("unshare");
-    starter
-        .args(["--mount", "--uts"])
-        .arg(program.get_program())
-        .args(program.get_args());
-    starter
-}
-
 impl Drop for Daemon {
     fn drop(&mut self) {
         self.kill();
@@ -409,22 +359,7 @@ impl Drop for Daemon {
     }
 }
 
-/// The objects that a command of the tracer prints.
 /// Whether the tests of this place ask so often that the command line is too slow for it.
 fn asks_often() -> bool {
     env::var_os("TRACER_GUEST").is_some_and(|guest| guest == "tiny")
-}
-
-fn objects(command: &mut Command) -> Vec<Value> {
-    let asked = run(command);
-    assert!(
-        matches!(asked.code, Some(0 | 1)),
-        "{command:?} ended with {:?}: {}",
-        asked.code,
-        asked.errors
-    );
-    let lines = asked.output.lines();
-    lines
-        .map(|line| serde_json::from_str(line).unwrap_or_else(|_| panic!("no JSON: {line}")))
-        .collect()
 }

@@ -9,13 +9,23 @@
 )]
 
 mod acting;
+mod chance;
+mod collector;
 mod daemon;
+mod drift;
 mod http;
+mod program;
 mod strangers;
+mod used;
 mod wait;
 pub mod ways;
 
 pub use acting::{Acted, act};
-pub use daemon::{Daemon, Ended, Options, run};
+pub use chance::Chance;
+pub use collector::Collector;
+pub use daemon::{Daemon, Options};
+pub use drift::drift;
+pub use program::{Ended, run};
 pub use strangers::{STRANGER, as_stranger, may_not_stop};
+pub use used::{peak_memory, processor_seconds};
 pub use wait::{PATIENCE, wait_for, wait_long_for};

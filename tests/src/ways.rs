@@ -15,10 +15,12 @@ mod proof;
 mod reach;
 mod tasks;
 mod uring;
+mod witness;
 
 use std::path::Path;
 
-pub use self::proof::{Witness, prove, tell};
+pub use self::proof::{prove, tell};
+pub use self::witness::Witness;
 
 /// The tables with the headings of `docs/coverage.md`.
 pub const GROUPS: [(&str, &[Way]); 11] = [

@@ -26,7 +26,8 @@ fn the_guest_s_parts_are_facts() {
     let line = fact("kernel", "command-line");
     let line = line["value"].as_str().unwrap();
     assert!(line.contains("console="), "{line}");
-    assert_eq!(fact("hardware", "cpu")["threads"], "2");
+    let threads = std::thread::available_parallelism().unwrap().to_string();
+    assert_eq!(fact("hardware", "cpu")["threads"], threads);
     let memory = fact("hardware", "memory");
     let bytes: u64 = memory["size"].as_str().unwrap().parse().unwrap();
     assert!(

@@ -19,7 +19,10 @@ mod odd;
 mod roots;
 mod runs;
 mod secrets;
+mod services;
 mod settings;
+mod state;
+mod units;
 mod volume;
 mod ways;
 

@@ -47,7 +47,10 @@ fn a_burst_of_new_files_loses_none() {
         (told >= count).then_some(()).ok_or(status.to_string())
     });
     let status = daemon().status();
-    assert_eq!(&status["counters"]["lost"], lost, "{status:#}");
+    // A program at a tracepoint may be skipped on 7, which is counted whatever the process was.
+    if !is_one_of(&["7"]) {
+        assert_eq!(&status["counters"]["lost"], lost, "{status:#}");
+    }
     let changes = daemon().log(&folder);
     assert_eq!(changes.len() as u64, count);
     let exact = changes.iter().all(|change| {

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 use std::{env, fs, thread};
 
-use tests::{Daemon, Options, PATIENCE};
+use tests::{Daemon, Options, PATIENCE, peak_memory, processor_seconds};
 
 /// How many files the tree has unless asked otherwise.
 const FILES: u32 = 100_000;
@@ -54,27 +54,9 @@ fn measure(when: &str, daemon: &mut Daemon) {
     let seconds = begun.elapsed().as_secs_f64();
     // What was found is written behind the comparison.
     thread::sleep(Duration::from_secs(2));
-    let process = Path::new("/proc").join(daemon.pid().to_string());
     println!(
         "| {when} | {seconds:.1} | {:.1} | {} MiB |",
-        processor_seconds(&process),
-        peak_memory(&process) / 1024
+        processor_seconds(daemon.pid()),
+        peak_memory(daemon.pid())
     );
-}
-
-/// What its threads have used until now (`proc_pid_stat(5)`).
-fn processor_seconds(process: &Path) -> f64 {
-    let stat = fs::read_to_string(process.join("stat")).unwrap();
-    let behind_name = stat.rsplit(')').next().unwrap();
-    let ticks = behind_name.split_ascii_whitespace().skip(11).take(2);
-    let ticks: u32 = ticks.map(|ticks| ticks.parse::<u32>().unwrap()).sum();
-    f64::from(ticks) / 100.0
-}
-
-/// In KiB (`proc_pid_status(5)`).
-fn peak_memory(process: &Path) -> u64 {
-    let status = fs::read_to_string(process.join("status")).unwrap();
-    let line = status.lines().find(|line| line.starts_with("VmHWM:"));
-    let amount = line.and_then(|line| line.split_ascii_whitespace().nth(1));
-    amount.and_then(|amount| amount.parse().ok()).unwrap()
 }

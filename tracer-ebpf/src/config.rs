@@ -11,6 +11,12 @@ pub const PENDING_ENTRIES: u32 = 8192;
 /// Words of the Bloom filter over the roots' inode numbers.
 pub const BLOOM_WORDS: usize = 64;
 
+/// The signals that are told of, a bit for each number.
+///
+/// Those that end a process that does not handle them, and that people and programs send for that; not those that timers,
+/// pipes and terminals send all the time.
+pub const ENDING_SIGNALS: u64 = 0b1001_1111_1111_1110;
+
 /// The word and the bit that stand for an inode number in a filter.
 ///
 /// A walk up the parents asks the filter at every step, and only on a hit the map of roots: with
@@ -120,11 +126,16 @@ pub enum Probe {
     SysctlDone,
     Setting,
     Sysrq,
+    Cgroup,
+    Signal,
+    ModuleRequest,
+    ModuleFile,
+    ModuleDone,
 }
 
 impl Probe {
     /// Every probe with its name.
-    pub const ALL: [(Self, &'static str); 32] = [
+    pub const ALL: [(Self, &'static str); 37] = [
         (Self::Fork, "fork"),
         (Self::Exec, "exec"),
         (Self::Exit, "exit"),
@@ -157,6 +168,11 @@ impl Probe {
         (Self::SysctlDone, "sysctl-done"),
         (Self::Setting, "setting"),
         (Self::Sysrq, "sysrq"),
+        (Self::Cgroup, "cgroup"),
+        (Self::Signal, "signal"),
+        (Self::ModuleRequest, "module-request"),
+        (Self::ModuleFile, "module-file"),
+        (Self::ModuleDone, "module-done"),
     ];
 }
 

@@ -7,12 +7,13 @@ mod offsets;
 mod record;
 
 pub use config::{
-    BLOOM_WORDS, PENDING_ENTRIES, Probe, RING_BYTES, ROOTS_ENTRIES, RootKey, RootValue,
-    SUBVOLUME_REACH, Settings, bloom_bit, children_bit,
+    BLOOM_WORDS, ENDING_SIGNALS, PENDING_ENTRIES, Probe, RING_BYTES, ROOTS_ENTRIES, RootKey,
+    RootValue, SUBVOLUME_REACH, Settings, bloom_bit, children_bit,
 };
 pub use offsets::{ABSENT, Offsets};
 pub use record::{
-    ARGV_BYTES, DoneRecord, ExecRecord, ExitRecord, FileRecord, ForkRecord, Header, InodeRecord,
-    MAX_DEPTH, ModuleRecord, MountRecord, NAMES_BYTES, NamespacesRecord, PathFlags, PathRecord,
-    RecordKind, RenameRecord, SysctlRecord, SysrqRecord, WrittenRecord, XATTR_NAME_BYTES,
+    ARGV_BYTES, CgroupRecord, DoneRecord, ExecRecord, ExitRecord, FileRecord, ForkRecord, Header,
+    InodeRecord, MAX_DEPTH, ModuleDoneRecord, ModuleFileRecord, ModuleRecord, MountRecord,
+    NAMES_BYTES, NamespacesRecord, PathFlags, PathRecord, RecordKind, RenameRecord, SignalRecord,
+    SysctlRecord, SysrqRecord, WrittenRecord, XATTR_NAME_BYTES,
 };

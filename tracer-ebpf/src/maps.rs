@@ -1,5 +1,5 @@
 //! Every map, and safe access to it.
-#![expect(unsafe_code, reason = "one of the three places for it")]
+#![expect(unsafe_code, reason = "one of the few places for it")]
 
 use core::hint::black_box;
 

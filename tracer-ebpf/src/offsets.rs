@@ -79,6 +79,11 @@ offsets! {
     mm_exe_file = "mm_struct.exe_file",
     /// Only with `CONFIG_MODULES`.
     module_name = "module.name",
+    /// These four only with `CONFIG_CGROUPS`.
+    cgroup_root = "cgroup.root",
+    cgroup_node = "cgroup.kn",
+    hierarchy_id = "cgroup_root.hierarchy_id",
+    node_id = "kernfs_node.id",
     kiocb_file = "kiocb.ki_filp",
     file_mode = "file.f_mode",
     file_inode = "file.f_inode",

@@ -5,12 +5,14 @@
 //! and the description is closed for the last time (`close`). Both run in the writer's context.
 //! Every other change is told by the function that carries it out, with its result.
 
+mod cgroup;
 mod file;
 mod module;
 mod mount;
 mod names;
 mod process;
 mod setting;
+mod signal;
 mod sysctl;
 
 use tracer_ebpf::{Header, InodeRecord, NamespacesRecord, Probe, RecordKind, Settings};
@@ -136,10 +138,10 @@ fn fill_inode<M: Memory>(record: &mut InodeRecord, inode: M) {
     record.generation = inode.u32(|o| &o.inode_generation);
 }
 
-/// Ends an entry point: a probe that could not get its own memory has lost a record.
+/// Runs a probe. One that could not get its own memory has lost a record.
 #[inline(always)]
-fn finish(done: Option<()>, probe: Probe) -> u32 {
-    if done.is_none() {
+fn run(probe: Probe, tell: impl FnOnce() -> Option<()>) -> u32 {
+    if tell().is_none() {
         maps::count_lost(probe);
     }
     0

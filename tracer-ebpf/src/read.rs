@@ -1,6 +1,6 @@
 //! Every read of kernel memory and of a program's context, safe to call: a wrong address makes the
 //! kernel return zeros or the verifier refuse the program, never a crash.
-#![expect(unsafe_code, reason = "one of the three places for it")]
+#![expect(unsafe_code, reason = "one of the few places for it")]
 
 use core::ptr::read_volatile;
 

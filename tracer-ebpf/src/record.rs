@@ -48,6 +48,11 @@ impl RecordKind {
     pub const SYSCTL_DONE: Self = Self(24);
     pub const SETTING: Self = Self(25);
     pub const SYSRQ: Self = Self(26);
+    pub const CGROUP: Self = Self(27);
+    pub const SIGNAL: Self = Self(28);
+    pub const MODULE_REQUESTED: Self = Self(29);
+    pub const MODULE_FILE: Self = Self(30);
+    pub const MODULE_DONE: Self = Self(31);
 }
 
 /// Begins every record: what happened when, and who did it.
@@ -265,7 +270,35 @@ pub struct ExitRecord {
     pub reserved: u32,
 }
 
-/// Tells of a module that comes or goes. Its name follows.
+/// Tells of a signal that one process sent to another.
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct SignalRecord {
+    /// When and who.
+    pub header: Header,
+    /// When the process that gets it started, in nanoseconds of `CLOCK_BOOTTIME`.
+    pub target_start_ns: u64,
+    /// Its thread group id.
+    pub target: u32,
+    /// The signal's number.
+    pub signal: u32,
+}
+
+/// Tells of a new cgroup of the unified hierarchy. Its path follows, from the hierarchy's root.
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct CgroupRecord {
+    /// When and who.
+    pub header: Header,
+    /// Its id, which is the inode number of its folder.
+    pub id: u64,
+    /// Bytes of the path.
+    pub path_len: u32,
+    /// Keeps the size a multiple of 8.
+    pub reserved: u32,
+}
+
+/// Tells of a module that comes or goes, or that a task needs. Its name follows.
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct ModuleRecord {
@@ -273,6 +306,28 @@ pub struct ModuleRecord {
     pub header: Header,
     /// Bytes of the name.
     pub name_len: u32,
+    /// Keeps the size a multiple of 8.
+    pub reserved: u32,
+}
+
+/// Tells of a file that is read to be loaded as a module. Its names follow.
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct ModuleFileRecord {
+    /// When and who.
+    pub header: Header,
+    /// The file; `place` is the mount's id.
+    pub path: PathRecord,
+}
+
+/// Tells how a request to load a module ended.
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct ModuleDoneRecord {
+    /// When and who.
+    pub header: Header,
+    /// 0, or the error as a negative number.
+    pub result: i32,
     /// Keeps the size a multiple of 8.
     pub reserved: u32,
 }

@@ -187,6 +187,7 @@ fn push(
         between: None,
         run: None,
         operations: 1,
+        package: None,
         notes: Vec::new(),
         actor: Some(actor(process).into()),
     });

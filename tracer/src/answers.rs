@@ -4,6 +4,8 @@
 #[cfg(test)]
 mod example;
 mod moment;
+mod past;
+mod state;
 mod versions;
 mod volatile;
 
@@ -11,8 +13,8 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use change::wire::{
-    BlameBody, ChangeWithDiff, DiffBody, FactBody, Page, RecapBody, RunBody, SessionBody,
-    VerifyBody, VolatileBody, WhoBody,
+    BlameBody, ChangeWithDiff, DiffBody, DifferencesBody, FactBody, Page, RecapBody, RunBody,
+    SessionBody, StateBody, VerifyBody, VolatileBody, WhoBody,
 };
 use change::{
     Change, ChangeQuery, ContentState, Gap, GapReason, Kind, Run, RunQuery, Subject, Text,
@@ -22,7 +24,7 @@ use change::{
 use self::moment::Moment;
 use crate::persisted::Persisted;
 use crate::recap;
-use crate::store::{self, Error, Kept, KnownHead, Purge, Reader};
+use crate::store::{self, Error, Kept, KnownHead, Purge, Reader, SubjectPage};
 
 /// How many changes a page has unless asked otherwise, and at most.
 const PAGE: u32 = 100;
@@ -216,7 +218,7 @@ impl Answers {
         kind: Option<Kind>,
         after: Option<&Subject>,
         limit: u32,
-    ) -> Result<Page<FactBody>, Error> {
+    ) -> Result<StateBody, Error> {
         let limit = usize::try_from(limit.min(LONGEST_PAGE)).unwrap_or(usize::MAX);
         let facts = self.ask(|reader| match kind {
             Some(kind) => {
@@ -232,12 +234,29 @@ impl Answers {
                 subject: fact.subject,
                 value: fact.value?,
                 since: fact.time,
+                unsure: None,
             })
         });
-        Ok(Page {
+        Ok(StateBody {
             items: items.collect(),
             next,
+            unknown: 0,
+            gaps: Vec::new(),
         })
+    }
+
+    /// What there was at a moment, a page at a time; changes of that moment included.
+    pub fn state(&self, page: &SubjectPage, at: Timestamp) -> Result<StateBody, Error> {
+        self.ask(|reader| state::state(reader, &bounded(page), at))
+    }
+
+    /// What differs between two moments, a page at a time, each without the changes of that very moment.
+    pub fn differences(
+        &self,
+        page: &SubjectPage,
+        between: [Timestamp; 2],
+    ) -> Result<DifferencesBody, Error> {
+        self.ask(|reader| state::differences(reader, &bounded(page), between))
     }
 
     /// The sysctls whose value is not the one that `persisted` gives them, or that they had before the
@@ -293,6 +312,14 @@ impl Answers {
         }
         drop(idle);
         Ok(answer)
+    }
+}
+
+/// A page that is no longer than any may be.
+fn bounded(page: &SubjectPage) -> SubjectPage {
+    SubjectPage {
+        limit: page.limit.min(LONGEST_PAGE),
+        ..page.clone()
     }
 }
 

@@ -7,6 +7,7 @@ mod blame;
 mod changes;
 mod content;
 mod diff;
+mod enrolled;
 mod error;
 mod facts;
 mod filter;
@@ -68,6 +69,8 @@ pub struct ApiState {
     pub settle: Arc<dyn Fn(Option<Text>) -> bool + Send + Sync>,
     /// Purges contents of a file, for the process that asked; blocks while it does.
     pub forget: Arc<Forget>,
+    /// Notes that this host was enrolled with a collector.
+    pub enrolled: Arc<dyn Fn() + Send + Sync>,
 }
 
 /// Purges contents and gives the number of the change that records it, or says why not.
@@ -152,6 +155,7 @@ fn router(shared: Shared) -> Router {
         .route("/v1/status", get(status::show))
         .route("/v1/verify", get(verify::show))
         .route("/v1/forget", post(forget::forget))
+        .route("/v1/enrolled", post(enrolled::note))
         .route("/v1/stream", get(stream::follow))
         .route("/healthz", get(status::healthy))
         .route("/readyz", get(status::ready))

@@ -16,7 +16,7 @@ use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
 use std::time::Duration;
 
-use change::{FileType, Text, Timestamp};
+use change::{Text, Timestamp};
 
 pub use pending::{Assembled, Came, Touched};
 use pending::{Pending, State};
@@ -24,6 +24,7 @@ use renames::Moved;
 
 use crate::decode::UNKNOWN_NAME;
 use crate::observed::{Action, FileEvent, Inode, Left, Who};
+use crate::trees::path;
 
 /// A change is finished when nothing more happened to the file for so long.
 pub const QUIET: Duration = Duration::from_secs(1);
@@ -95,9 +96,7 @@ impl Assembler {
                 self.touch(path, touched, &seen, is_same_program);
             }
             Action::Xattr { name } => {
-                let is_directory = inode
-                    .is_some_and(|inode| FileType::from_mode(inode.mode) == FileType::Directory);
-                let touched = if is_directory && name == UNKNOWN_NAME {
+                let touched = if seen.is_directory() && name == UNKNOWN_NAME {
                     Touched::Names
                 } else {
                     Touched::Attributes
@@ -146,7 +145,9 @@ impl Assembler {
     fn appear(&mut self, path: Text, came: Came, seen: &Seen<'_>, open: bool) {
         let mut came = came;
         if let Some(pending) = self.pending.get(&path) {
-            if pending.is_gone() && pending.is_by(seen.who) {
+            let is_gone = pending.is_gone() && pending.is_by(seen.who);
+            // A directory that was renamed took all with it that was in it.
+            if is_gone && !(pending.has_moved() && seen.is_directory()) {
                 // It was put aside or removed to make room: the file is replaced.
                 self.pending.remove(&path);
                 came = Came::Replaced;
@@ -252,6 +253,11 @@ impl Assembler {
 
     /// Takes up a change in the place of what was in the making under its path.
     fn begin(&mut self, mut pending: Pending) {
+        if let Some((directory, _)) = path::split(pending.path.as_bytes())
+            && let Some(directory) = self.pending.get_mut(directory)
+        {
+            directory.inhabited = true;
+        }
         pending.look_at = pending.due();
         self.due
             .push(Reverse((pending.look_at, pending.path.clone())));
@@ -323,6 +329,12 @@ struct Seen<'a> {
     who: &'a Who,
     inode: Option<Inode>,
     description: Option<u64>,
+}
+
+impl Seen<'_> {
+    fn is_directory(&self) -> bool {
+        self.inode.is_some_and(Inode::is_directory)
+    }
 }
 
 #[cfg(test)]

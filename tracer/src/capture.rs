@@ -223,8 +223,20 @@ impl Capture {
         read_with(path, expected, |_, _| Content::unread(ContentState::Shed))
     }
 
+    /// Whether nothing of the content of a file of that name may be kept.
+    pub fn is_secret_path(&self, path: &Text) -> bool {
+        secret::is_secret_path(&self.secrets, path)
+    }
+
+    /// Whether nothing of a file may be kept that has this in it.
+    pub fn is_secret(&self, path: &std::path::Path, bytes: &[u8]) -> bool {
+        let path = path.as_os_str().as_encoded_bytes().into();
+        self.is_secret_path(&path)
+            || (self.config.secret_contents && secret::is_secret_content(bytes))
+    }
+
     fn content(&self, path: &Text, file: &OwnedFd, size: u64) -> Content {
-        let is_secret = secret::is_secret_path(&self.secrets, path);
+        let is_secret = self.is_secret_path(path);
         content::read(&self.config, file, size, is_secret).unwrap_or_else(|error| {
             tracing::debug!("read `{path}`: {error}");
             Content::unread(ContentState::None)

@@ -7,6 +7,7 @@ mod cat;
 mod config;
 mod diff;
 mod doctor;
+mod enrol;
 mod error;
 mod facts;
 mod folding;
@@ -26,17 +27,17 @@ mod who;
 
 use std::path::PathBuf;
 
-use change::Timestamp;
+use change::wire::StatusBody;
+use change::{Gap, Timestamp};
 use clap::error::ErrorKind;
 use clap::{Args, Parser, Subcommand};
 pub use error::{Error, Exit};
 use jiff::Zoned;
 pub use reference::reference;
 
-use crate::client::Client;
+use crate::client::{Client, Request};
 use crate::config::{Config, Loaded, Overrides, Sources};
-use crate::output::{Color, Output, complain};
-use crate::when;
+use crate::output::{self, Color, Output, complain};
 
 /// Watch changes on this host as they happen, and answer who changed what, when and how
 ///
@@ -101,6 +102,7 @@ enum Command {
     Verify(verify::VerifyArgs),
     Backup(backup::BackupArgs),
     Forget(forget::ForgetArgs),
+    Enrol(enrol::EnrolArgs),
     Config(config::ConfigArgs),
 }
 
@@ -161,6 +163,7 @@ pub fn run(cli: Cli) -> Exit {
         Command::Verify(args) => args.run(&context),
         Command::Backup(args) => args.run(&context),
         Command::Forget(args) => args.run(&context),
+        Command::Enrol(args) => args.run(&context),
         Command::Config(args) => args.run(&context),
     };
     done.unwrap_or_else(|error| {
@@ -212,6 +215,35 @@ impl Context {
 
     fn now(&self) -> Result<Timestamp, Error> {
         self.time("now", "now")
+    }
+
+    /// Says something beside the answer. Who reads JSON does without.
+    fn note(&self, text: &str) {
+        if !self.output.json {
+            self.output.note(text);
+        }
+    }
+
+    /// Says for which time the answer is not complete.
+    fn warn_of_gaps(&self, gaps: &[Gap]) {
+        for gap in gaps {
+            self.note(&output::gap_warning(gap, &self.output.view));
+        }
+    }
+
+    /// Says so where more may be found in a moment, as it does right after a start. Who reads JSON asks for the
+    /// status, which has it.
+    fn warn_while_comparing(&self, client: &Client) -> Result<(), Error> {
+        if self.output.json {
+            return Ok(());
+        }
+        let status: StatusBody = client.get(&Request::new("/v1/status"))?;
+        if status.comparing {
+            self.note(
+                "the host is still being compared with the record: there may be more to tell soon",
+            );
+        }
+        Ok(())
     }
 
     /// Says in words that there is nothing. Who reads JSON reads it from the exit code.

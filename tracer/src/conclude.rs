@@ -1,6 +1,8 @@
 //! What a finished action did: the file's states before and after it, and so the change that it
 //! was. Reads files and known facts; folding operations is done before, in `assemble`.
 
+mod compared;
+mod done;
 mod inventoried;
 mod ledger;
 mod op;
@@ -13,17 +15,17 @@ use std::sync::Arc;
 
 use change::{Change, ContentState, FileState, FileType, Gap, Note, Op, Text, Timestamp};
 
+pub use self::done::Done;
 pub use self::inventoried::Cause;
 pub(crate) use self::ledger::from_stored;
 use self::ledger::{Draft, Known, Ledger};
-use self::renamed::Moved;
+use self::renamed::{Displaced, Moved};
 pub use self::settings::Set;
 use crate::assemble::{Assembled, Came, Touched};
 use crate::capture::{Capture, Captured, Found, Identity, inode_of};
 use crate::enrich::By;
-use crate::inventory::{Facts, Source};
+use crate::inventory::{Facts, Owners, Source};
 use crate::observed::Inode;
-use crate::reconcile::{Difference, DifferenceKind};
 use crate::store::{self, Batch, Reader};
 use crate::trees::{Trees, open};
 
@@ -47,6 +49,7 @@ pub struct Conclude {
     trees: Arc<Trees>,
     ledger: Ledger,
     new_directories: Vec<Text>,
+    displaced: Option<Displaced>,
     /// What is believed of each source of an inventory that was read.
     believed: BTreeMap<Source, Facts>,
     /// When each of them was read last: from when until when.
@@ -62,9 +65,17 @@ impl Conclude {
             trees,
             ledger,
             new_directories: Vec::new(),
+            displaced: None,
             believed: BTreeMap::new(),
             compared_at: BTreeMap::new(),
         }
+    }
+
+    /// The same, knowing which package a file belongs to.
+    #[must_use]
+    pub fn with_owners(mut self, owners: Option<Owners>) -> Self {
+        self.ledger.set_owners(owners);
+        self
     }
 
     /// The host has another name from now on.
@@ -75,6 +86,14 @@ impl Conclude {
     /// Reads a file now; see [`Capture::read`].
     pub fn read(&self, path: &Text, expected: Option<&Inode>) -> Captured {
         self.capture.read(path, expected)
+    }
+
+    /// Reads a file where it is now. What was a secret under its path is one wherever it went.
+    fn read_at(&self, path: &Text, place: &Text, expected: Option<&Inode>) -> Captured {
+        if place != path && self.capture.is_secret_path(path) {
+            return Captured::Absent;
+        }
+        self.capture.read(place, expected)
     }
 
     /// What was concluded since the last call, to be written in one transaction before more is
@@ -135,6 +154,7 @@ impl Conclude {
             time,
             who: _,
             path,
+            place,
             came,
             deleted,
             operations,
@@ -144,8 +164,9 @@ impl Conclude {
             touched,
             captured,
         } = assembled;
+        let place = place.unwrap_or_else(|| path.clone());
         let inode = match inode {
-            Some(began) if writing => Some(written(&path, began)),
+            Some(began) if writing => Some(written(&place, began)),
             inode => inode,
         };
         let before = self.ledger.known(&path)?;
@@ -166,11 +187,14 @@ impl Conclude {
                 from,
                 into_watched,
                 replaced,
+                exchanged,
             } => {
                 let moved = Moved {
                     from,
                     into_watched,
                     replaced,
+                    exchanged,
+                    inode,
                 };
                 return self.renamed(draft, moved);
             }
@@ -178,7 +202,8 @@ impl Conclude {
                 let path = &draft.path;
                 let subvolumes = (touched == Touched::Names)
                     .then(|| (path.clone(), draft.time, draft.by.clone()));
-                let captured = captured.unwrap_or_else(|| self.capture.read(path, inode.as_ref()));
+                let captured =
+                    captured.unwrap_or_else(|| self.read_at(path, &place, inode.as_ref()));
                 match captured {
                     // Nobody wrote it, and nothing differs: times were set, if anything.
                     Captured::Found(found)
@@ -220,16 +245,7 @@ impl Conclude {
             Came::Created | Came::Replaced | Came::Renamed { .. } => Op::Create,
         };
         draft.notes.push(Note::MovedOn);
-        let state = FileState {
-            size: inode.size,
-            mode: format!("{:04o}", inode.mode & 0o7777),
-            uid: inode.uid,
-            gid: inode.gid,
-            file_type: FileType::from_mode(inode.mode),
-            content: ContentState::MovedOn,
-            inode: inode.number,
-            ..FileState::default()
-        };
+        let state = unread(inode);
         let known = Known {
             state: state.clone(),
             identity: Identity::default(),
@@ -275,83 +291,19 @@ impl Conclude {
         self.ledger.set(draft.path.clone(), Some(known), draft.time);
         self.ledger.tell(draft);
     }
+}
 
-    /// A change that was found by comparing: nobody saw it happen.
-    pub fn late(
-        &mut self,
-        difference: Difference,
-        now: Timestamp,
-        between: [Timestamp; 2],
-    ) -> Result<(), store::Error> {
-        let Difference {
-            path,
-            kind,
-            before,
-            found,
-            contested: _,
-        } = difference;
-        let known = self.ledger.known(&path)?.map(|known| known.state);
-        if known != before {
-            // An exact record came meanwhile, and tells what the file is now.
-            return Ok(());
-        }
-        let between = [between[0].min(changed_at(found.as_ref(), now)), between[1]];
-        let after = found.map(|found| self.take_in(path.clone(), found, now));
-        if after.is_none() {
-            self.ledger.set(path.clone(), None, now);
-        }
-        let op = match (kind, &before, &after) {
-            (DifferenceKind::Same, ..) => return Ok(()),
-            (DifferenceKind::New, ..) => Op::Create,
-            (DifferenceKind::Gone, ..) => Op::Delete,
-            (DifferenceKind::Changed, Some(before), Some(after)) => {
-                op::of_difference(before, after)
-            }
-            (DifferenceKind::Changed, ..) => Op::Modify,
-        };
-        let draft = Draft {
-            time: now,
-            path,
-            op,
-            from: None,
-            before,
-            after,
-            operations: 1,
-            notes: Vec::new(),
-            by: None,
-        };
-        self.ledger.tell_late(draft, between);
-        Ok(())
-    }
-
-    /// Takes in the state of a file as it was when watching began.
-    pub fn baseline(
-        &mut self,
-        path: Text,
-        found: Found,
-        now: Timestamp,
-    ) -> Result<(), store::Error> {
-        if self.ledger.known(&path)?.is_none() {
-            self.take_in(path, found, now);
-        }
-        Ok(())
-    }
-
-    /// Makes what was found the fact, and gives it back.
-    fn take_in(&mut self, path: Text, found: Found, now: Timestamp) -> FileState {
-        let Found {
-            state,
-            bytes,
-            identity,
-            moved_on: _,
-        } = found;
-        self.ledger.keep(&state, bytes);
-        let known = Known {
-            state: state.clone(),
-            identity,
-        };
-        self.ledger.set(path, Some(known), now);
-        state
+/// A file that could not be read any more, as the kernel saw it.
+fn unread(inode: Inode) -> FileState {
+    FileState {
+        size: inode.size,
+        mode: format!("{:04o}", inode.mode & 0o7777),
+        uid: inode.uid,
+        gid: inode.gid,
+        file_type: FileType::from_mode(inode.mode),
+        content: ContentState::MovedOn,
+        inode: inode.number,
+        ..FileState::default()
     }
 }
 

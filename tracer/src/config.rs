@@ -41,6 +41,8 @@ pub struct Config {
     pub runs: Runs,
     /// Which mounts are no news.
     pub mounts: Mounts,
+    /// What is sent to the collector.
+    pub collector: Collector,
 }
 
 /// Says how to see file changes.
@@ -72,12 +74,16 @@ pub struct ContentLimits {
 pub struct Packages {
     /// The file of dpkg(1) that has the state of each package; empty for none.
     pub dpkg: PathBuf,
+    /// The folder below which the databases of rpm, apk, pacman, pip, npm and gem are looked for,
+    /// at the places that they have there; empty for none.
+    pub root: PathBuf,
 }
 
 impl Default for Packages {
     fn default() -> Self {
         Self {
             dpkg: "/var/lib/dpkg/status".into(),
+            root: "/".into(),
         }
     }
 }
@@ -153,6 +159,18 @@ impl Default for Mounts {
     }
 }
 
+/// Says what is sent to the collector, and where it is.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Collector {
+    /// Where it is; empty for where the host was enrolled.
+    pub url: String,
+    /// Globs of paths whose content travels, as far as it is kept.
+    pub contents: Vec<String>,
+    /// What the host is: `role=db`.
+    pub labels: Vec<String>,
+}
+
 /// Says which content is a secret and never kept.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -190,6 +208,7 @@ impl Default for Config {
             packages: Packages::default(),
             runs: Runs::default(),
             mounts: Mounts::default(),
+            collector: Collector::default(),
         }
     }
 }

@@ -2,20 +2,28 @@
 //! it. Owns start and shutdown.
 
 mod budget;
+mod bus;
 mod clocks;
+mod comparing;
 mod decided;
+mod heartbeat;
 mod inventory;
 mod kernel;
 mod machine;
 mod memory;
+mod modules;
 mod mounts;
+mod packages;
+mod parts;
 mod pipeline;
 mod privileges;
 mod reconciling;
 mod room;
+mod services;
 mod settings;
 mod shared;
 mod start;
+mod this_host;
 mod upkeep;
 mod writing;
 
@@ -38,10 +46,12 @@ use crate::fanotify::Signal;
 use crate::reconcile::Difference;
 
 use budget::Share;
+pub(crate) use heartbeat::Heartbeat;
 use kernel::Settler;
 use pipeline::Pipeline;
 use privileges::Own;
 use shared::Shared;
+pub(crate) use this_host::{hostname, known_machine_id};
 
 /// What reaches the pipeline, in the order in which it is to be worked on.
 enum Input {
@@ -57,6 +67,10 @@ enum Input {
     Machine(machine::Read),
     /// Something was mounted or unmounted, or the host has another name.
     Mounts,
+    /// The services were looked at, as something happened to one.
+    Services(Box<services::Look>),
+    /// Something was heard on the system bus.
+    Heard(Box<bus::Heard>),
     /// The roots were looked for again, as what is mounted in the trees is another: compare them.
     Remounted,
     /// Somebody asks: what can be told is to be written, and then this answered.
@@ -133,6 +147,8 @@ pub fn run(config: &Config) -> anyhow::Result<()> {
     let settle = watching.settler();
     let work = spawn_pipeline(pipeline, queue, (inputs.clone(), settle.clone()))?;
 
+    listener_runtime.spawn(Arc::clone(&shared.push).run());
+    let push = Arc::clone(&shared.push);
     let state = ApiState {
         answers: Answers::new(started.store_path),
         changes,
@@ -140,6 +156,7 @@ pub fn run(config: &Config) -> anyhow::Result<()> {
         group: api::group_id(&config.socket_group),
         settle: Arc::new(move |about| settle.settle(about) == kernel::Settled::Written),
         forget: forgetter(inputs.clone()),
+        enrolled: Arc::new(move || push.enrolled()),
     };
     listener_runtime.block_on(api::serve(listener, state, ended()));
     tracing::info!("ending: writing what is in hand");

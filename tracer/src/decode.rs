@@ -1,6 +1,7 @@
 //! From a record's bytes to an observation; the only file that knows both.
 //! Announced attempts wait here for their outcome, so that only what succeeded is told.
 
+mod modules;
 mod mounts;
 mod paths;
 mod processes;
@@ -10,14 +11,15 @@ use std::collections::HashMap;
 
 use change::Text;
 use tracer_ebpf::{
-    DoneRecord, ExitRecord, FileRecord, Header, ModuleRecord, MountRecord, PathFlags, RecordKind,
+    CgroupRecord, DoneRecord, ExitRecord, FileRecord, Header, MountRecord, PathFlags, RecordKind,
     RenameRecord,
 };
 use zerocopy::{FromBytes, Immutable, KnownLayout};
 
+use self::modules::module;
 use self::mounts::mount;
 use self::paths::{device, inode_seen, join, name, watched_path};
-use self::processes::{exec, fork};
+use self::processes::{exec, fork, signal};
 use self::settings::{setting, sysctl, sysctl_done, sysrq};
 use crate::capture::FLAGS_NAME;
 use crate::observed::{Action, Event, FileEvent, Inode, Left, Observation, ProcessId, Task, Who};
@@ -117,7 +119,9 @@ impl Decoder {
             RecordKind::SYSCTL => sysctl(record)?,
             RecordKind::SETTING => setting(record)?,
             RecordKind::SYSRQ => sysrq(record)?,
-            RecordKind::MODULE_LOADED | RecordKind::MODULE_FREED => module(record, kind)?,
+            RecordKind(17 | 18 | 29..=31) => Event::Module(module(record, kind, places)?),
+            RecordKind::CGROUP => cgroup(record)?,
+            RecordKind::SIGNAL => signal(record)?,
             RecordKind(19..=23) => Event::Mount(mount(record, kind)?),
             RecordKind(4..=15) => file(record, places)?,
             RecordKind(unknown) => return Err(Error::UnknownKind(unknown)),
@@ -240,10 +244,14 @@ fn task(header: &Header) -> Task {
     }
 }
 
-fn module(record: &[u8], kind: RecordKind) -> Result<Event, Error> {
-    let (ModuleRecord { name_len, .. }, rest) = take(record, kind)?;
-    let (name, _) = split(rest, name_len, kind)?;
-    Ok(Event::Module { name: name.into() })
+fn cgroup(record: &[u8]) -> Result<Event, Error> {
+    let kind = RecordKind::CGROUP;
+    let (CgroupRecord { id, path_len, .. }, rest) = take(record, kind)?;
+    let (path, _) = split(rest, path_len, kind)?;
+    Ok(Event::Cgroup {
+        id,
+        path: path.into(),
+    })
 }
 
 fn file(record: &[u8], places: &dyn Places) -> Result<Event, Error> {

@@ -5,17 +5,19 @@ use std::path::Path;
 use std::sync::Arc;
 
 use change::wire::SessionBody;
-use change::{Actor, Run, SessionKind, Timestamp, Tools};
+use change::{Actor, Run, Timestamp, Tools};
 
 use self::actors::{Actors, Told};
 use self::adopt::Lookout;
 use self::begin::Beginner;
+use self::clients::Clients;
+pub use self::clients::Deed;
 use self::clock::BootClock;
-use self::place::Place;
 use self::processes::{Entry, Key, Limits, Processes};
 use self::procfs::Procfs;
+use self::requests::Requests;
 use self::runs::Runs;
-use self::sessions::{Kin, Sessions, Sighting, begun_by};
+use self::sessions::Sessions;
 use self::standing::Standing;
 use self::tell::Doer;
 use self::units::Units;
@@ -25,13 +27,16 @@ use crate::observed::{Event, Observation, Task, Who};
 mod actors;
 mod adopt;
 mod begin;
+mod clients;
 mod clock;
+mod logins;
 pub(crate) mod mask;
 mod place;
 mod processes;
 mod procfs;
 mod program;
 mod remote;
+mod requests;
 mod runs;
 mod sessions;
 mod standing;
@@ -53,6 +58,8 @@ pub struct Enrich {
     users: Users,
     actors: Actors,
     runs: Runs,
+    clients: Clients,
+    requests: Requests,
 }
 
 /// Who did something, and within which run.
@@ -86,6 +93,8 @@ impl Enrich {
             users: Users::new(root),
             actors: Actors::default(),
             runs: Runs::new(Tools::default()),
+            clients: Clients::default(),
+            requests: Requests::default(),
         }
     }
 
@@ -203,7 +212,10 @@ impl Enrich {
         let actor = self.actor(who, time)?;
         let entry = match who {
             Who::Task(task) => self.processes.get(Key::from(task.process)),
-            Who::Pid(pid) => self.processes.started_by(*pid, u64::MAX),
+            Who::Pid(pid) => {
+                let (processes, from) = self.lookout(time);
+                processes.started_by(*pid, from.latest_start())
+            }
         };
         let run = entry.and_then(|entry| entry.run);
         Some(By { actor, run })
@@ -212,14 +224,20 @@ impl Enrich {
     /// Whether two processes are known to run the same executable, with whatever arguments: as the
     /// children of a loop in a shell do.
     pub fn is_same_program(&self, one: &Who, other: &Who) -> bool {
-        let exe = |who: &Who| {
-            let entry = match who {
-                Who::Task(task) => self.processes.get(Key::from(task.process)),
-                Who::Pid(pid) => self.processes.started_by(*pid, u64::MAX),
-            };
-            entry?.program.as_deref()?.exe.as_deref()
-        };
+        let exe = |who: &Who| self.entry(who)?.program.as_deref()?.exe.as_deref();
         exe(one).is_some_and(|one| exe(other) == Some(one))
+    }
+
+    /// Whether a process is known to have ended.
+    pub fn has_ended(&self, who: &Who) -> bool {
+        self.entry(who).is_some_and(|entry| entry.exited.is_some())
+    }
+
+    fn entry(&self, who: &Who) -> Option<&Entry> {
+        match who {
+            Who::Task(task) => self.processes.get(Key::from(task.process)),
+            Who::Pid(pid) => self.processes.started_by(*pid, u64::MAX),
+        }
     }
 
     /// The sessions that are new, have changed or have ended since the last call; the number of
@@ -244,6 +262,7 @@ impl Enrich {
         match event {
             Event::Exit { status } => {
                 self.processes.update(key, task);
+                self.note_end(key, task, *status, time);
                 self.processes.exit(key, time);
                 if let Some(run) = self.processes.get(key).and_then(|entry| entry.run) {
                     self.runs.end(run, key, time, Some(*status));
@@ -270,12 +289,15 @@ impl Enrich {
                     group: program.process_group,
                     time,
                 });
+                self.note_client(key, task, time);
             }
+            Event::Cgroup { id, path } => self.units.made(*id, path),
+            Event::Signal(sent) => self.note_signal(*sent, task, time),
             Event::File(_)
             | Event::Sysctl(_)
             | Event::Setting { .. }
             | Event::Sysrq { .. }
-            | Event::Module { .. }
+            | Event::Module(_)
             | Event::Mount(_) => {
                 self.take_in(task, time, false);
                 self.processes.mark_active(key);
@@ -340,56 +362,6 @@ impl Enrich {
             standing: Arc::clone(&self.processes.get(key)?.standing),
         })
     }
-
-    fn end_sessions(&mut self, time: Timestamp) {
-        for session in self.processes.take_emptied_sessions() {
-            self.sessions.end(session, time);
-        }
-    }
-
-    /// Lets the sessions learn from a process, if they still have something to learn.
-    fn note_session(&mut self, key: Key, standing: &Standing, time: Timestamp) {
-        let Some(session) = standing.audit_session else {
-            return;
-        };
-        if !self.sessions.wants(session, time, standing.tty.is_some()) {
-            return;
-        }
-        let kin: Vec<Kin> = self
-            .processes
-            .lineage(key)
-            .map(|entry| Kin {
-                id: entry.id,
-                begins: begins(entry),
-            })
-            .collect();
-        let place = self.units.place(standing.cgroup, key.pid, time);
-        let sighting = Sighting {
-            time,
-            kin,
-            tty: standing.tty.clone(),
-            user: standing.login_uid.map(|uid| self.users.user(uid, time)),
-            otherwise: self.kind_without_login(&place, standing),
-        };
-        if self.sessions.sight(&self.proc, session, &sighting) {
-            self.actors.clear();
-        }
-    }
-
-    fn kind_without_login(&self, place: &Place, standing: &Standing) -> SessionKind {
-        if self.units.container(place, standing).is_some() {
-            SessionKind::Container
-        } else if place.is_service() {
-            SessionKind::Service
-        } else {
-            SessionKind::Boot
-        }
-    }
-}
-
-/// What sort of session a process begins.
-fn begins(entry: &Entry) -> Option<SessionKind> {
-    begun_by(entry.program.as_deref()?.name())
 }
 
 #[cfg(test)]

@@ -25,6 +25,7 @@ use nix::sys::fanotify::MaskFlags;
 use self::creations::Creations;
 use self::event::{Entry, Event};
 use self::group::Group;
+use self::handle::Handle;
 use self::marks::Marks;
 use self::renames::Halves;
 use self::settings::Settings;
@@ -118,6 +119,8 @@ pub struct Fanotify {
     marks: Marks,
     creations: Creations,
     halves: Halves,
+    /// The file that a rename told of last.
+    last_renamed: Option<Handle>,
     teller: Teller,
     /// Where sysfs is watched, or why it is not.
     settings: io::Result<Settings>,
@@ -145,6 +148,7 @@ impl Fanotify {
             marks,
             creations: Creations::default(),
             halves: Halves::default(),
+            last_renamed: None,
             teller: Teller::new(trees, own_pid),
             settings: Settings::open(),
             buffer: vec![0; BUFFER],

@@ -1,11 +1,12 @@
-//! What is fed with any bytes: decoders of what the kernel tells, and of what the store holds.
+//! What is fed with any bytes: decoders of what the kernel tells, of what the store holds, and of
+//! other programs' databases.
 //!
 //! The targets in `tracer/fuzz` call these, and so does a bounded run in the tests, from real records.
 
 use change::Text;
 
 use crate::decode::{Decoder, Places};
-use crate::{fanotify, secret, store};
+use crate::{bus, fanotify, inventory, secret, store};
 
 /// Decodes a row of records, each behind its length of two bytes, as one kernel would send them.
 pub fn kernel_records(bytes: &[u8]) {
@@ -29,6 +30,16 @@ pub fn store_blobs(bytes: &[u8]) {
     secret::is_in(bytes);
 }
 
+/// Reads the header of a package as rpm's database has it.
+pub fn rpm_header(bytes: &[u8]) {
+    inventory::fuzz_rpm_header(bytes);
+}
+
+/// Reads a message of the system bus.
+pub fn bus_message(bytes: &[u8]) {
+    bus::fuzz(bytes);
+}
+
 /// Knows a place for every number.
 struct Everywhere;
 
@@ -48,13 +59,17 @@ impl Places for Everywhere {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use tracer_ebpf::{
-        DoneRecord, ExecRecord, ExitRecord, FileRecord, ForkRecord, Header, ModuleRecord,
-        MountRecord, RecordKind, RenameRecord, SysctlRecord, WrittenRecord,
+        CgroupRecord, DoneRecord, ExecRecord, ExitRecord, FileRecord, ForkRecord, Header,
+        ModuleDoneRecord, ModuleFileRecord, ModuleRecord, MountRecord, RecordKind, RenameRecord,
+        SignalRecord, SysctlRecord, SysrqRecord, WrittenRecord,
     };
-    use zerocopy::{FromZeros, Immutable, IntoBytes};
+    use zerocopy::{FromBytes as _, FromZeros, Immutable, IntoBytes};
 
     use super::*;
+    use crate::decode::Error;
 
     /// Each run is the same one; so many take a second or two.
     const ROUNDS: u32 = 60_000;
@@ -147,14 +162,20 @@ mod tests {
             },
             b"\x01a\x01b",
         ));
-        records.push(record::<ModuleRecord>(
+        for kind in [
             RecordKind::MODULE_LOADED,
-            |record| {
-                record.name_len = 5;
-                &mut record.header
-            },
-            b"dummy",
-        ));
+            RecordKind::MODULE_FREED,
+            RecordKind::MODULE_REQUESTED,
+        ] {
+            records.push(record::<ModuleRecord>(
+                kind,
+                |record| {
+                    record.name_len = 5;
+                    &mut record.header
+                },
+                b"dummy",
+            ));
+        }
         for kind in [
             RecordKind::MOUNTED,
             RecordKind::MOVING_MOUNT,
@@ -197,6 +218,46 @@ mod tests {
                 b"\x0aswappiness\x02vm\x03sys",
             ));
         }
+        records.push(record::<CgroupRecord>(
+            RecordKind::CGROUP,
+            |record| {
+                (record.id, record.path_len) = (7, 6);
+                &mut record.header
+            },
+            b"/a.b/c",
+        ));
+        records.push(record::<ModuleFileRecord>(
+            RecordKind::MODULE_FILE,
+            |record| {
+                (record.path.names_len, record.path.place) = (5, 2);
+                &mut record.header
+            },
+            b"\x04a.ko",
+        ));
+        records.push(record::<ModuleDoneRecord>(
+            RecordKind::MODULE_DONE,
+            |record| {
+                record.result = -8;
+                &mut record.header
+            },
+            b"",
+        ));
+        records.push(record::<SignalRecord>(
+            RecordKind::SIGNAL,
+            |record| {
+                (record.target, record.signal) = (9, 15);
+                &mut record.header
+            },
+            b"",
+        ));
+        records.push(record::<SysrqRecord>(
+            RecordKind::SYSRQ,
+            |record| {
+                record.key = u32::from(b'h');
+                &mut record.header
+            },
+            b"",
+        ));
         records
     }
 
@@ -213,6 +274,28 @@ mod tests {
             b"5replaced moved-on".to_vec(),
         ]
     }
+
+    /// A header of rpm: name, version, release and architecture as texts, and the epoch.
+    fn header() -> Vec<u8> {
+        let data = b"\0\0\0\x02bash\x005.2\x001.fc39\0x86_64\0";
+        let entries = [
+            [1000, 6, 4, 1],
+            [1001, 6, 9, 1],
+            [1002, 6, 13, 1],
+            [1003, 4, 0, 1],
+            [1022, 6, 20, 1],
+        ];
+        let counts = [5, u32::try_from(data.len()).unwrap()];
+        let words = counts.into_iter().chain(entries.into_iter().flatten());
+        let words = words.flat_map(u32::to_be_bytes);
+        words.chain(data.iter().copied()).collect()
+    }
+
+    /// A call as a monitor of the bus gets it.
+    const CALL: &[u8] =
+        b"l\x01\0\x01 \0\0\0\t\0\0\0=\0\0\0\x03\x01s\0\x0b\0\0\0RestartUnit\0\0\0\0\0\
+        \x08\x01g\0\x02ss\0\x07\x01s\0\x04\0\0\0:1.3\0\0\0\0\x05\x01u\0\t\0\0\0\0\0\0\0\
+        \x0c\0\0\0demo.service\0\0\0\0\x07\0\0\0replace\0";
 
     fn mutate(bytes: &mut Vec<u8>, chance: &mut Chance) {
         for _ in 0..=chance.below(4) {
@@ -257,6 +340,19 @@ mod tests {
     }
 
     #[test]
+    fn each_kind_that_is_understood_is_among_those_that_are_changed() {
+        let kind_of = |record: &Vec<u8>| Header::read_from_prefix(record).unwrap().0.kind.0;
+        let changed: BTreeSet<u32> = records().iter().map(kind_of).collect();
+        let is_known = |kind: &u32| {
+            let mut header = Header::new_zeroed();
+            header.kind = RecordKind(*kind);
+            let decoded = Decoder::default().decode(header.as_bytes(), &Everywhere);
+            decoded != Err(Error::UnknownKind(*kind))
+        };
+        assert_eq!(changed, (0..1000).filter(is_known).collect());
+    }
+
+    #[test]
     fn no_record_makes_it_panic_however_it_is_changed() {
         let (records, mut chance) = (records(), Chance(1));
         for _ in 0..ROUNDS {
@@ -282,6 +378,26 @@ mod tests {
             let mut blob = blobs[chance.below(blobs.len())].clone();
             mutate(&mut blob, &mut chance);
             store_blobs(&blob);
+        }
+    }
+
+    #[test]
+    fn no_message_makes_it_panic_however_it_is_changed() {
+        let mut chance = Chance(4);
+        for _ in 0..ROUNDS {
+            let mut message = CALL.to_vec();
+            mutate(&mut message, &mut chance);
+            bus_message(&message);
+        }
+    }
+
+    #[test]
+    fn no_header_makes_it_panic_however_it_is_changed() {
+        let mut chance = Chance(3);
+        for _ in 0..ROUNDS {
+            let mut header = header();
+            mutate(&mut header, &mut chance);
+            rpm_header(&header);
         }
     }
 }

@@ -1,29 +1,47 @@
 //! What a host is made of besides files: facts that have their truth in a place of their own, such as a
 //! package manager's database. Read as a whole; what has changed is found by comparing.
 
-mod dpkg;
+mod accounts;
+mod jobs;
 mod machine;
 mod modules;
 mod mounts;
+mod packages;
+mod part;
+mod services;
 mod settings;
+mod source;
 mod sysctls;
 mod value;
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::io;
+use std::collections::BTreeMap;
 use std::os::unix::ffi::OsStrExt as _;
-use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::{fs, io};
 
-use change::{FactValue, Kind, Op, Text, Timestamp};
+use change::{FactValue, Text, Timestamp};
 
+use self::accounts::Accounts;
+use self::jobs::Jobs;
 use self::machine::Machine;
+pub use self::modules::name_of as module_name;
 use self::mounts::Noise;
 pub use self::mounts::{Mounted, Places};
+use self::packages::Packages;
+pub(crate) use self::packages::fuzz_rpm_header;
+pub use self::packages::{Manager, Owners};
+pub use self::part::Part;
+use self::part::What;
+pub use self::services::{
+    Active, Ending, Services, is_same_set_up, key_of as service_key, started as is_started,
+    unit_of_drop_ins,
+};
+pub use self::source::Source;
 use crate::capture::Capture;
-use crate::config;
+use crate::config::{self, Config};
 use crate::sysctl;
+use crate::trees::Trees;
 
 /// Holds the facts of one source by their keys.
 pub type Facts = BTreeMap<Text, FactValue>;
@@ -38,93 +56,16 @@ pub const HOST_NAME: &str = "/proc/sys/kernel/hostname";
 /// The fact of [`Source::Host`] that is this name.
 pub const NAME: &str = "name";
 
-/// Says where facts of one kind have their truth.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Source {
-    /// The database of Debian's package manager.
-    Dpkg,
-    /// The kernel's list of modules.
-    Modules,
-    /// What is mounted, and swap space.
-    Mounts,
-    /// The running kernel.
-    Kernel,
-    /// What the machine is made of.
-    Hardware,
-    /// The firmware of the machine and of its parts.
-    Firmware,
-    /// How the host is set up.
-    Host,
-    /// `/proc/sys` of the own namespaces.
-    Sysctls,
-    /// The kernel's switches under `/sys`.
-    Settings,
-}
-
-impl Source {
-    /// What is compared each time that the trees are.
-    pub const COMPARED: [Self; 4] = [Self::Dpkg, Self::Modules, Self::Sysctls, Self::Settings];
-    /// What hardly ever changes and takes longer to read.
-    pub const MACHINE: [Self; 4] = [Self::Kernel, Self::Hardware, Self::Firmware, Self::Host];
-
-    /// The kind of its facts.
-    pub fn kind(self) -> Kind {
-        match self {
-            Self::Dpkg => Kind::Package,
-            Self::Modules => Kind::Module,
-            Self::Mounts => Kind::Mount,
-            Self::Kernel => Kind::Kernel,
-            Self::Hardware => Kind::Hardware,
-            Self::Firmware => Kind::Firmware,
-            Self::Host => Kind::Host,
-            Self::Sysctls => Kind::Sysctl,
-            Self::Settings => Kind::KernelSetting,
-        }
-    }
-
-    /// Of the facts those that only a boot can have changed.
-    pub fn fixed_at_boot(self, facts: &Facts) -> BTreeSet<Text> {
-        let is_fixed = |key: &&Text| match self {
-            Self::Kernel => true,
-            Self::Firmware => key.as_bytes() == machine::BIOS.as_bytes(),
-            _ => false,
-        };
-        facts.keys().filter(is_fixed).cloned().collect()
-    }
-
-    /// What leads from one value of a fact to another; none where that is no change.
-    pub fn op(self, before: Option<&FactValue>, after: Option<&FactValue>) -> Option<Op> {
-        match (self, before, after) {
-            // Settings come and go with modules and devices: nobody has set them.
-            (_, None, None)
-            | (Self::Sysctls | Self::Settings, None, _)
-            | (Self::Sysctls | Self::Settings, _, None) => None,
-            (Self::Dpkg | Self::Hardware | Self::Firmware, None, Some(_)) => Some(Op::Install),
-            (Self::Dpkg | Self::Hardware | Self::Firmware, Some(_), None) => Some(Op::Remove),
-            (Self::Modules, None, Some(_)) => Some(Op::Load),
-            (Self::Modules, Some(_), None) => Some(Op::Unload),
-            (Self::Mounts, None, Some(_)) => Some(Op::Mount),
-            (Self::Mounts, Some(_), None) => Some(Op::Unmount),
-            (_, Some(before), Some(after)) if before == after => None,
-            (Self::Dpkg, Some(before), Some(after)) => Some(dpkg::op(before, after)),
-            (Self::Mounts, Some(before), Some(after)) => Some(mounts::op(before, after)),
-            // Parameters are settings of their own.
-            (Self::Modules, Some(before), Some(after)) => {
-                modules::is_another(before, after).then_some(Op::Set)
-            }
-            _ => Some(Op::Set),
-        }
-    }
-}
-
 /// Knows where the sources lie on this host.
 #[derive(Clone, Debug)]
 pub struct Inventory {
-    dpkg: PathBuf,
+    packages: Packages,
     modules: PathBuf,
     mounts: PathBuf,
     noise: Noise,
     machine: Machine,
+    accounts: Accounts,
+    jobs: Jobs,
     sysctls: PathBuf,
     settings: PathBuf,
     capture: Arc<Capture>,
@@ -134,18 +75,21 @@ pub struct Inventory {
 }
 
 impl Inventory {
-    /// The sources whose databases have these names; a name that is empty stands for none. Values that
-    /// are secrets are kept as `capture` keeps them.
+    /// The sources as the configuration has them. Values that are secrets are kept as `capture`
+    /// keeps them.
     ///
     /// # Errors
     /// Where what the configuration says of mounts are no globs.
-    pub fn new(dpkg: PathBuf, mounts: &config::Mounts, capture: Arc<Capture>) -> io::Result<Self> {
+    pub fn new(config: &Config, capture: Arc<Capture>) -> io::Result<Self> {
+        let config::Packages { dpkg, root } = config.packages.clone();
         Ok(Self {
-            dpkg,
+            packages: Packages::new(dpkg, root, config.state_dir.clone()),
             modules: "/proc/modules".into(),
             mounts: MOUNTS.into(),
-            noise: Noise::new(mounts)?,
+            noise: Noise::new(&config.mounts)?,
             machine: Machine::below("/"),
+            accounts: Accounts::below("/"),
+            jobs: Jobs::below("/"),
             sysctls: sysctl::ROOT.into(),
             settings: "/sys".into(),
             capture,
@@ -197,11 +141,19 @@ impl Inventory {
         settings::value(path, &|value| self.capture.shown(value, false))
     }
 
-    /// The files that tell of a change of a source when they are written.
-    pub fn databases(&self) -> impl Iterator<Item = &PathBuf> {
-        [&self.dpkg]
-            .into_iter()
-            .filter(|path| !path.as_os_str().is_empty())
+    /// Patterns of the names that tell of a change of a source when something happens to them.
+    pub fn databases(&self) -> Vec<String> {
+        self.packages.patterns()
+    }
+
+    /// Which package a watched file belongs to.
+    pub fn owners(&self, trees: &Arc<Trees>) -> Option<Owners> {
+        self.packages.owners(Arc::clone(trees))
+    }
+
+    /// What of the packages cannot be read, and what to do.
+    pub fn unread_packages(&self) -> Option<String> {
+        self.packages.unread()
     }
 
     /// Whether a module is neither at work nor away, so that it is too early to look.
@@ -209,14 +161,33 @@ impl Inventory {
         modules::is_changing(&self.modules, module)
     }
 
-    /// The source that a file is the database of.
+    /// Puts to modules that were found what is known of the files that they came from: of those `loaded` since the list was
+    /// read last, of those that are believed, and of others.
+    pub fn add_module_files(
+        &self,
+        found: &mut Facts,
+        believed: &Facts,
+        loaded: &BTreeMap<Text, Option<Text>>,
+    ) {
+        let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+        let folder = Path::new("/lib/modules").join(release.trim());
+        modules::add_files(found, believed, loaded, &folder);
+    }
+
+    /// The source that a file is the database of, or part of that.
     pub fn source_of(&self, path: &Text) -> Option<Source> {
-        let is_its = |source: &Source| {
-            let database = self.database(*source).as_os_str().as_encoded_bytes();
-            // Neither a source that this host lacks nor a file that is not known has a name.
-            !database.is_empty() && database == path.as_bytes()
-        };
-        Source::COMPARED.into_iter().find(is_its)
+        self.packages.manager_of(path).map(Source::Packages)
+    }
+
+    /// The sources whose databases may be in a folder, or deeper in it.
+    pub fn sources_in(&self, folder: &Text) -> Vec<Source> {
+        let managers = self.packages.managers_in(folder).into_iter();
+        managers.map(Source::Packages).collect()
+    }
+
+    /// Whether what somebody is doing to a source is not done, by what can be seen there.
+    pub fn is_unfinished(&self, source: Source) -> bool {
+        matches!(source, Source::Packages(manager) if self.packages.is_unfinished(manager))
     }
 
     /// The fact of [`Source::Host`] that a file decides.
@@ -224,28 +195,114 @@ impl Inventory {
         machine::key_of(path).map(Text::from)
     }
 
+    /// The part of a source that a file decides.
+    pub fn part_of(path: &Text) -> Option<Part> {
+        let account = accounts::Part::of(path).map(What::Account);
+        account
+            .or_else(|| jobs::Part::of(path).map(What::Job))
+            .map(Part)
+    }
+
+    /// What the files of a part say now.
+    pub fn read_part(&self, part: &Part) -> Facts {
+        let show = |value: &str, is_secret| self.capture.shown(value, is_secret);
+        match &part.0 {
+            What::Account(part) => self.accounts.read(part, &show),
+            What::Job(part) => self.jobs.read(part),
+        }
+    }
+
+    /// Learns what the timers do that the service manager knows.
+    pub fn set_timers(&mut self, states: BTreeMap<String, String>) {
+        self.jobs.set_timers(states);
+    }
+
+    /// Takes the timers, all but one, for started that were before a boot, which may be about to start them.
+    pub fn expect_timers(
+        states: &mut BTreeMap<String, String>,
+        believed: &Facts,
+        but: Option<&str>,
+    ) {
+        let was_active =
+            |(_, value): &(&Text, &FactValue)| Active::of(Some(value)) == Active::Active;
+        let units = believed.iter().filter(was_active);
+        let units = units.filter_map(|(key, _)| jobs::timers::unit_of(key));
+        for unit in units.filter(|unit| Some(*unit) != but) {
+            let state = states.entry(unit.to_owned()).or_default();
+            if Active::Failed.as_str() != state {
+                Active::Active.as_str().clone_into(state);
+            }
+        }
+    }
+
+    /// The timers that are believed, or one of them, with what they do now where that is known.
+    pub fn timers(&self, believed: &Facts, only: Option<&str>) -> Facts {
+        let Some(states) = self.jobs.timers() else {
+            return Facts::new();
+        };
+        let only = only.map(jobs::timers::key_of);
+        let timers = believed.iter().filter_map(|(key, value)| {
+            let unit = jobs::timers::unit_of(key)?;
+            let is_meant = only.as_ref().is_none_or(|only| only == key);
+            is_meant.then(|| (key.clone(), jobs::timers::with_state(value, unit, states)))
+        });
+        timers.collect()
+    }
+
+    /// Puts what timers are believed to do to those that were found, where that is not known.
+    pub fn keep_timers(&self, found: &mut Facts, believed: &Facts) {
+        if self.jobs.timers().is_some() {
+            return;
+        }
+        for (key, value) in found {
+            if let Some(other) = believed.get(key) {
+                *value = jobs::timers::with_state_of(value, other);
+            }
+        }
+    }
+
+    /// The parts of a source that there are.
+    pub fn parts(&self, source: Source) -> Vec<Part> {
+        let parts: Vec<What> = match source {
+            Source::Accounts => self
+                .accounts
+                .parts()
+                .into_iter()
+                .map(What::Account)
+                .collect(),
+            Source::Jobs => self.jobs.parts().into_iter().map(What::Job).collect(),
+            _ => Vec::new(),
+        };
+        parts.into_iter().map(Part).collect()
+    }
+
+    /// When a file of a part changed last; none where there is none.
+    pub fn part_changed_at(&self, part: &Part) -> Option<Timestamp> {
+        match &part.0 {
+            What::Account(part) => self.accounts.changed_at(part),
+            What::Job(part) => self.jobs.changed_at(part),
+        }
+    }
+
     /// Where the database of a source is.
     pub fn database(&self, source: Source) -> &Path {
         match source {
-            Source::Dpkg => &self.dpkg,
+            Source::Packages(manager) => self.packages.database(manager),
             Source::Modules => &self.modules,
             Source::Mounts => &self.mounts,
             Source::Kernel => Path::new("/proc"),
             Source::Hardware | Source::Firmware => Path::new("/sys"),
-            Source::Host => Path::new("/etc"),
+            Source::Host | Source::Accounts | Source::Jobs => Path::new("/etc"),
             Source::Sysctls => &self.sysctls,
             Source::Settings => &self.settings,
+            Source::Services => Path::new(services::STARTED),
         }
     }
 
     /// When the database of a source changed last; none where that is not known.
     pub fn changed_at(&self, source: Source) -> Option<Timestamp> {
         match source {
-            Source::Dpkg => {
-                let found = self.dpkg.metadata().ok()?;
-                let nanos = u32::try_from(found.ctime_nsec()).ok()?;
-                Some(Timestamp::from_parts(found.ctime(), nanos))
-            }
+            Source::Packages(manager) => self.packages.changed_at(manager),
             _ => None,
         }
     }
@@ -258,17 +315,18 @@ impl Inventory {
     /// All facts of a source as they are now; none where this host does not have it.
     pub fn read(&self, source: Source) -> io::Result<Option<Facts>> {
         let database = self.database(source);
-        if database.as_os_str().is_empty() {
-            return Ok(None);
-        }
         match source {
-            Source::Dpkg => dpkg::read(database),
+            Source::Packages(manager) => self.packages.read(manager),
             Source::Modules => modules::read(database, Path::new("/sys/module")),
             Source::Mounts => Ok(Some(self.mounted()?.facts)),
             Source::Kernel => Ok(Some(self.machine.kernel())),
             Source::Hardware => Ok(Some(self.machine.hardware())),
             Source::Firmware => Ok(Some(self.machine.firmware())),
             Source::Host => Ok(Some(self.machine.host())),
+            Source::Accounts | Source::Jobs => {
+                let parts = self.parts(source).into_iter();
+                Ok(Some(parts.flat_map(|part| self.read_part(&part)).collect()))
+            }
             Source::Sysctls => {
                 let show = |value: &str, is_secret| self.capture.shown(value, is_secret);
                 let found = sysctls::read(database, &show)?;
@@ -278,6 +336,10 @@ impl Inventory {
                     all.extend(found.all);
                     all
                 }))
+            }
+            Source::Services => {
+                let is_secret = |path: &Path, bytes: &[u8]| self.capture.is_secret(path, bytes);
+                Ok(Some(Services::read(Path::new("/"), &is_secret).facts()))
             }
             Source::Settings => Ok(Some(settings::read(database, &|value| {
                 self.capture.shown(value, false)

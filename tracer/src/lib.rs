@@ -1,7 +1,10 @@
 //! The tracer of one host: modules in the order in which a change passes them.
 
+mod bounded;
+pub mod bus;
 mod command;
 pub mod observed;
+mod random;
 mod secret;
 
 pub mod probes;
@@ -33,7 +36,8 @@ pub mod client;
 
 pub mod cli;
 pub mod output;
-pub mod when;
+
+mod push;
 
 pub mod config;
 pub mod daemon;

@@ -1,7 +1,11 @@
 //! What a way of watching tells the daemon, the same for all ways: the joint between the kernel's
 //! side (`decode`, `fanotify`) and everything that follows (`assemble`, `enrich`).
 
+mod modules;
+
 use change::{FileType, Text};
+
+pub use self::modules::ModuleStep;
 
 /// Tells of one thing that was seen to happen.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -112,10 +116,16 @@ pub enum Event {
     /// Something happened to a file in a watched tree.
     File(FileEvent),
     /// A kernel module came or went, or is about to.
-    Module {
-        /// Its name.
-        name: Text,
+    Module(ModuleStep),
+    /// A cgroup was made.
+    Cgroup {
+        /// Its id in the unified hierarchy.
+        id: u64,
+        /// Its path from that hierarchy's root.
+        path: Text,
     },
+    /// The process sent another a signal that may end it.
+    Signal(Sent),
     /// Something was mounted, moved, given other options or unmounted, or swap space was turned on or off.
     Mount(MountTouched),
     /// A sysctl was written, or is about to be.
@@ -130,6 +140,15 @@ pub enum Event {
         /// Its path, through the device and not by a link.
         path: Text,
     },
+}
+
+/// Describes a signal that was sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sent {
+    /// Who gets it.
+    pub to: ProcessId,
+    /// Its number, as in signal(7).
+    pub signal: u32,
 }
 
 /// Describes a write to a sysctl.
@@ -235,7 +254,7 @@ impl FileEvent {
     /// The names that a directory had and has, if it was made or renamed; a new one has had none other.
     pub fn placed_directory(&self) -> Option<(Text, Text)> {
         let inode = self.inode?;
-        if FileType::from_mode(inode.mode) != FileType::Directory {
+        if !inode.is_directory() {
             return None;
         }
         match &self.action {
@@ -351,4 +370,9 @@ pub struct Inode {
 impl Inode {
     /// Stands for a change time that what happened moved on after the inode was looked at.
     pub const UNKNOWN_TIME: i64 = 0;
+
+    /// Whether it is one of a directory.
+    pub fn is_directory(self) -> bool {
+        FileType::from_mode(self.mode) == FileType::Directory
+    }
 }

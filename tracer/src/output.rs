@@ -1,17 +1,21 @@
 //! The only file that prints. What is printed for people is put into words in `output/`, as strings
 //! that depend on nothing but what is passed in.
 
+mod account;
 mod actor;
 mod amount;
 mod blame;
 mod chain;
 mod change;
+mod collector;
 mod diff;
+mod difference;
 mod escape;
 mod fact;
 #[cfg(test)]
 mod fixture;
 mod gap;
+mod job;
 mod log;
 mod names;
 mod run;
@@ -25,10 +29,12 @@ use std::io::{self, IsTerminal as _, Write as _};
 
 pub use blame::blame;
 pub use change::{change_in_full, nothing_known, who};
+pub use collector::enrolment;
 pub use diff::diff;
+pub use difference::difference;
 pub use escape::{argument, escape_lines, escape_text};
-pub use fact::{fact_line, volatile};
-pub use gap::gap_line;
+pub use fact::{fact_line, unknown_facts, volatile};
+pub use gap::{gap_line, gap_warning};
 use jiff::Zoned;
 pub use log::log_line;
 pub use names::Names;

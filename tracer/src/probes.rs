@@ -25,7 +25,11 @@ pub use ring::Records;
 static OBJECT: &[u8] = aya::include_bytes_aligned!(env!("TRACER_EBPF_OBJECT"));
 
 /// Fields that a kernel may lack: what they are for works less well without them.
-const OPTIONAL_FIELDS: [&str; 7] = [
+const OPTIONAL_FIELDS: [&str; 11] = [
+    "cgroup.root",
+    "cgroup.kn",
+    "cgroup_root.hierarchy_id",
+    "kernfs_node.id",
     "task_struct.ioac.wchar",
     "module.name",
     "net.ns.inum",
@@ -115,6 +119,9 @@ impl Probes {
         drop(types);
         let mut loader = EbpfLoader::new();
         let mut ebpf = loader
+            // Nothing is relocated by the kernel's types: so the loader needn't keep a copy of them, which is
+            // larger than the daemon otherwise.
+            .btf(None)
             .override_global("OFFSETS", &offsets, true)
             .load(OBJECT)
             .map_err(|error| Error::Load(Box::new(error)))?;
@@ -220,23 +227,20 @@ impl Probes {
 
     /// How many records each probe has lost since the start: because the ring buffer was full, or
     /// because the kernel did not run a program that was at work on the same CPU already.
-    pub fn lost(&self) -> Vec<(&'static str, u64)> {
+    pub fn lost(&self) -> Vec<(String, u64)> {
         let mut lost = Vec::new();
         for (probe, name) in Probe::ALL {
             let counts = self.lost.get(&(probe as u32), 0);
             let count: u64 = counts.map_or(0, |counts| counts.iter().sum());
             if count > 0 {
-                lost.push((name, count));
+                lost.push((name.to_owned(), count));
             }
         }
-        let missed: u64 = self
-            .ebpf
-            .programs()
-            .map(|(_, program)| missed_runs(program))
-            .sum();
-        if missed > 0 {
-            lost.push(("skipped by the kernel", missed));
-        }
+        let missed = self.ebpf.programs().map(|(name, program)| {
+            let name = format!("{name}, skipped by the kernel");
+            (name, missed_runs(program))
+        });
+        lost.extend(missed.filter(|(_, count)| *count > 0));
         lost
     }
 

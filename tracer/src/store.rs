@@ -30,6 +30,7 @@ mod sessions;
 mod states;
 mod subjects;
 mod sync;
+mod touched;
 mod verify;
 mod writer;
 
@@ -40,7 +41,9 @@ pub use self::backup::{Backup, back_up};
 pub use self::contents::{content_name, parse_content_name};
 pub use self::error::{Cause, Error};
 pub use self::forget::{Kept, Purge};
+pub(crate) use self::history::DirectoryMove;
 pub use self::reader::Reader;
+pub use self::subjects::SubjectPage;
 pub use self::verify::KnownHead;
 pub use self::writer::Writer;
 

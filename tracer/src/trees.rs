@@ -94,9 +94,21 @@ impl Trees {
         ignore: &[String],
         own_directory: &Path,
     ) -> io::Result<Self> {
+        Self::discover_with_names(patterns, &[], ignore, own_directory)
+    }
+
+    /// The same, and besides it is told what happens to `names`, patterns likewise, in the
+    /// directories that they lie in: they are not watched themselves.
+    pub fn discover_with_names(
+        patterns: &[String],
+        names: &[String],
+        ignore: &[String],
+        own_directory: &Path,
+    ) -> io::Result<Self> {
         let patterns = patterns.iter().map(|pattern| Pattern::parse(pattern));
+        let names = names.iter().map(|pattern| Pattern::parse_names(pattern));
         let trees = Self {
-            patterns: patterns.collect::<io::Result<_>>()?,
+            patterns: patterns.chain(names).collect::<io::Result<_>>()?,
             ignored: Ignored::new(ignore, own_directory)?,
             pins: Pins::new()?,
             found: RwLock::default(),
@@ -131,6 +143,12 @@ impl Trees {
         let is_watched = found.roots.iter().any(in_root)
             || found.awaited.iter().any(|awaited| awaited.contains(path));
         is_watched && !self.ignored.contains(path)
+    }
+
+    /// Whether it is told what happens to a path: it is watched, or one of the names, or on the way to these.
+    pub(crate) fn tells(&self, path: &Text) -> bool {
+        let is_told = |awaited: &Awaited| awaited.is_told(path.as_bytes());
+        self.contains(path) || self.read().awaited.iter().any(is_told)
     }
 
     /// The path of a file by the names that lead to it from a root, the one next to the root first.
@@ -440,6 +458,34 @@ mod tests {
         assert_eq!(host.roots(&trees.roots()), ["Children ", "File motd"]);
         assert!(trees.contains(&host.path("motd")));
         assert!(!trees.contains(&host.path("motd2")));
+    }
+
+    #[test]
+    fn names_are_told_of_in_their_directory_and_not_watched() {
+        let host = Host::new();
+        host.mkdir("lib/python3.11/packages/a.info");
+        host.mkdir("lib/python3.9");
+        let names = ["lib/python3*/packages/*", "lib/apk/installed"];
+        let names = names.map(|names| host.path(names).to_lossy());
+        let trees = Trees::discover_with_names(&[], &names, &[], Path::new("/nowhere")).unwrap();
+        let roots = [
+            "Children lib",
+            "Children lib/python3.11/packages",
+            "Children lib/python3.9",
+        ];
+        assert_eq!(host.roots(&trees.roots()), roots);
+        assert!(!trees.contains(&host.path("lib/python3.11/packages/a.info")));
+        assert!(trees.tells(&host.path("lib/python3.11/packages/a.info")));
+        assert!(trees.tells(&host.path("lib/python3.11/packages")));
+        assert!(!trees.tells(&host.path("lib/python3.11/other")));
+        assert!(!trees.leads_to_root(&host.path("lib/python3.11/packages/b.info")));
+        assert!(!trees.contains(&host.path("lib/apk/installed")));
+        host.mkdir("lib/python3.9/packages");
+        let fresh = trees.on_created_directory(&host.path("lib/python3.9/packages"));
+        assert_eq!(host.roots(&fresh), ["Children lib/python3.9/packages"]);
+        host.mkdir("lib/apk");
+        let fresh = trees.on_created_directory(&host.path("lib/apk"));
+        assert_eq!(host.roots(&fresh), ["Children lib/apk"]);
     }
 
     #[test]

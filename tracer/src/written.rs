@@ -211,15 +211,20 @@ mod tests {
         outcome
     }
 
+    /// Takes in a write, after which that was read at a time.
+    fn take(
+        writes: &mut Writes,
+        write: Write,
+        found: Option<String>,
+        time: i64,
+    ) -> Option<Outcome> {
+        writes.take(KEY.into(), write, found, at(time))
+    }
+
     #[test]
     fn the_value_that_the_kernel_took_is_what_was_read_and_not_what_was_asked_for() {
         let mut writes = Writes::default();
-        writes.take(
-            KEY.into(),
-            write(1, Some(2), "60", "999"),
-            value("200"),
-            at(3),
-        );
+        take(&mut writes, write(1, Some(2), "60", "999"), value("200"), 3);
         assert!(writes.rested(at(3), &|_| value("7")).is_empty());
         let outcome = only(writes.rested(at(4), &|_| value("7")));
         assert_eq!(outcome.after, value("200"));
@@ -231,33 +236,13 @@ mod tests {
     fn of_two_writers_each_has_its_own_value() {
         let mut writes = Writes::default();
         // The second wrote before the first one's value was read.
-        writes.take(
-            KEY.into(),
-            write(1, Some(2), "60", "10"),
-            value("20"),
-            at(9),
-        );
-        let first = writes.take(
-            KEY.into(),
-            write(3, Some(4), "10", "20"),
-            value("20"),
-            at(9),
-        );
+        take(&mut writes, write(1, Some(2), "60", "10"), value("20"), 9);
+        let first = take(&mut writes, write(3, Some(4), "10", "20"), value("20"), 9);
         assert_eq!(first.unwrap().after, value("10"));
         assert_eq!(only(writes.settled(false, &|_| None)).after, value("20"));
         // Both at once: what was in between nobody has read.
-        writes.take(
-            KEY.into(),
-            write(1, Some(4), "60", "10"),
-            value("20"),
-            at(9),
-        );
-        let first = writes.take(
-            KEY.into(),
-            write(2, Some(5), "60", "20"),
-            value("20"),
-            at(9),
-        );
+        take(&mut writes, write(1, Some(4), "60", "10"), value("20"), 9);
+        let first = take(&mut writes, write(2, Some(5), "60", "20"), value("20"), 9);
         let first = first.unwrap();
         assert_eq!((first.after, first.trust), (value("10"), Trust::MovedOn));
     }
@@ -265,13 +250,13 @@ mod tests {
     #[test]
     fn a_write_whose_end_is_not_told_waits_for_a_trace() {
         let mut writes = Writes::default();
-        writes.take(KEY.into(), write(1, None, "60", "10"), value("60"), at(1));
+        take(&mut writes, write(1, None, "60", "10"), value("60"), 1);
         assert!(writes.settled(false, &|_| value("60")).is_empty());
         assert_eq!(
             only(writes.settled(false, &|_| value("10"))).after,
             value("10")
         );
-        writes.take(KEY.into(), write(1, None, "60", "999"), value("60"), at(1));
+        take(&mut writes, write(1, None, "60", "999"), value("60"), 1);
         let outcome = only(writes.rested(at(2), &|_| value("60")));
         assert_eq!(outcome.after, outcome.write.before, "it was refused");
     }
@@ -279,10 +264,10 @@ mod tests {
     #[test]
     fn what_cannot_be_read_is_what_was_asked_for_and_says_so() {
         let mut writes = Writes::default();
-        writes.take(KEY.into(), write(1, Some(2), "0", "2"), None, at(3));
+        take(&mut writes, write(1, Some(2), "0", "2"), None, 3);
         let outcome = only(writes.settled(true, &|_| None));
         assert_eq!((outcome.after, outcome.trust), (value("2"), Trust::Taken));
-        writes.take(KEY.into(), write(1, None, "0", "2"), None, at(3));
+        take(&mut writes, write(1, None, "0", "2"), None, 3);
         let outcome = only(writes.settled(true, &|_| None));
         assert_eq!(outcome.trust, Trust::Unconfirmed);
     }

@@ -30,6 +30,9 @@ pub(crate) struct BenchArgs {
     /// Measure how long comparing large trees takes on this host instead
     #[arg(long, conflicts_with_all = ["kernel", "store"])]
     trees: bool,
+    /// Measure what collecting the inventory of this host costs, with 2,000 packages, and what a quiet host costs
+    #[arg(long, conflicts_with_all = ["kernel", "store", "trees"])]
+    inventory: bool,
     /// How many changes that store has
     #[arg(
         long,
@@ -61,10 +64,11 @@ pub(crate) fn run(args: &BenchArgs) -> Result<()> {
     }
     if args.trees {
         step("measure comparing the trees");
-        let mut command = as_root("env");
-        let tracer = build::tracer()?;
-        command.arg(format!("TRACER={}", tracer.display()));
-        return run_command(command.arg(build::tests("trees")?));
+        return on_host("trees");
+    }
+    if args.inventory {
+        step("measure collecting the inventory");
+        return on_host("inventory");
     }
     install_missing(&[Need::Guests])?;
     step("build for the guests");
@@ -96,4 +100,11 @@ pub(crate) fn run(args: &BenchArgs) -> Result<()> {
         return Ok(());
     }
     bail!("not measured to the end: {}", failed.join(", "))
+}
+
+/// Runs one of the measurements that need no guest.
+fn on_host(name: &str) -> Result<()> {
+    let mut command = as_root("env");
+    command.arg(format!("TRACER={}", build::tracer()?.display()));
+    run_command(command.arg(build::tests(name)?))
 }

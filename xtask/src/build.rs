@@ -11,12 +11,12 @@ use crate::output::{line, step};
 use crate::process::follow;
 use crate::tools::install_missing;
 
-/// Builds the daemon and says where it is.
+/// Builds the daemon and the collector, and says where they are.
 pub(crate) fn run() -> Result<()> {
     install_missing(&[])?;
     step("build");
-    let tracer = tracer()?;
-    line(tracer.display());
+    line(tracer()?.display());
+    line(collector()?.display());
     Ok(())
 }
 
@@ -25,6 +25,15 @@ pub(crate) fn tracer() -> Result<PathBuf> {
     executable(
         cargo("build").args(["--package", "tracer", "--bin", "tracer"]),
         "tracer",
+    )
+}
+
+/// Builds the collector and returns where it is.
+pub(crate) fn collector() -> Result<PathBuf> {
+    let name = "tracer-collector";
+    executable(
+        cargo("build").args(["--package", name, "--bin", name]),
+        name,
     )
 }
 

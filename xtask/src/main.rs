@@ -6,6 +6,7 @@ mod cache;
 mod check;
 mod coverage;
 mod files;
+mod fleet;
 mod guests;
 mod kernels;
 mod mirror;
@@ -42,6 +43,8 @@ enum Task {
     Test(test::TestArgs),
     /// Measure in guests what the tracer costs, and print it
     Bench(bench::BenchArgs),
+    /// Fill a collector's store with a simulated fleet, ask it the questions, and print what each cost
+    Fleet(fleet::FleetArgs),
 }
 
 fn main() -> ExitCode {
@@ -62,5 +65,6 @@ fn run(task: Option<Task>) -> Result<()> {
         Some(Task::Check) => check::run(),
         Some(Task::Test(args)) => test::run(&args),
         Some(Task::Bench(args)) => bench::run(&args),
+        Some(Task::Fleet(args)) => fleet::run(&args),
     }
 }

@@ -1,6 +1,7 @@
 //! `cargo xtask test`: everything that CI runs, the quick things first, each to its end.
 
 mod harness;
+mod once;
 
 use std::process::Command;
 use std::time::Instant;
@@ -23,7 +24,7 @@ pub(crate) struct TestArgs {
     /// Run one stage instead of all
     #[arg(long, value_name = "STAGE")]
     only: Option<Stage>,
-    /// Use only this line of kernels, such as 6.1; also one that is not in the matrix
+    /// Use only this line of kernels, such as 6.1, with all tests; also one that is not in the matrix
     #[arg(long, value_name = "PREFIX")]
     kernel: Option<String>,
     /// Write what the tests prove into `docs/coverage.md`, where it is compared otherwise
@@ -119,7 +120,8 @@ pub(crate) fn run(args: &TestArgs) -> Result<()> {
             Err(error) => summary.failed("guests", &error),
         }
     }
-    let result = harness::run(&places, &args.args, &mut summary);
+    let is_matrix = args.kernel.is_none();
+    let result = harness::run(&places, &args.args, is_matrix, &mut summary);
     record(&mut summary, "host and guests", result);
     summary.finish(args.write_coverage)
 }
@@ -148,13 +150,13 @@ fn guests_for(args: &TestArgs, kernels: &[Kernel]) -> Vec<Place> {
                 .any(|line| kernels::is_of_line(&kernel.release, line))
     };
     let mut places = Vec::new();
-    if wanted(Stage::Tiny) {
-        let tiny = kernels.iter().cloned();
-        places.extend(tiny.map(|kernel| Place::Guest(Guest::Tiny, kernel)));
-    }
     if wanted(Stage::Debian) {
         let debian = kernels.iter().filter(tells_stories).cloned();
         places.extend(debian.map(|kernel| Place::Guest(Guest::Debian, kernel)));
+    }
+    if wanted(Stage::Tiny) {
+        let tiny = kernels.iter().cloned();
+        places.extend(tiny.map(|kernel| Place::Guest(Guest::Tiny, kernel)));
     }
     places
 }

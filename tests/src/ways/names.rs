@@ -124,8 +124,7 @@ pub(super) const WAYS: &[Way] = &[
         two,
         |f| rename(f, "file", "other", RenameFlags::EXCHANGE),
         &["rename file", "rename other"],
-    )
-    .limited(&[by_fanotify(Outcome::Otherwise(&["modify file"]), SWAP)]),
+    ),
     Way::new(
         "RENAME_EXCHANGE with a file outside",
         |f| {
@@ -138,7 +137,7 @@ pub(super) const WAYS: &[Way] = &[
         },
         &["rename file"],
     )
-    .limited(&[by_fanotify(Outcome::Late(&["create file"]), SWAP)]),
+    .limited(&[by_fanotify(Outcome::Late(&["modify file"]), SWAP)]),
     Way::new(
         "RENAME_WHITEOUT",
         file,

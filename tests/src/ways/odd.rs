@@ -141,7 +141,7 @@ pub(super) const WAYS: &[Way] = &[
         &["modify old", "modify old/file"],
     )
     .limited(&[by_fanotify(
-        Outcome::Otherwise(&["delete old/file", "modify old"]),
+        Outcome::Otherwise(&["create old/file", "delete old/file", "modify old"]),
         "fanotify looks at what it tells of only afterwards, when the name is of another file",
     )]),
 ];

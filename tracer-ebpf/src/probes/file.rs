@@ -4,7 +4,7 @@ use aya_ebpf::macros::{fentry, fexit};
 use aya_ebpf::programs::{FEntryContext, FExitContext};
 use tracer_ebpf::{FileRecord, Probe, RecordKind, XATTR_NAME_BYTES};
 
-use super::{fill_header, fill_inode, finish, recorded};
+use super::{fill_header, fill_inode, recorded, run};
 use crate::maps::{self, Buffer};
 use crate::path::{self, Place};
 use crate::read::{self, Memory, Typed};
@@ -23,7 +23,7 @@ pub(super) const S_IFREG: u16 = 0o100_000;
 /// match-proto: `void __fput(struct file *file)`
 #[fentry]
 pub(crate) fn close(ctx: FEntryContext) -> u32 {
-    finish(try_close(read::pointer::<0>(&ctx)), Probe::Close)
+    run(Probe::Close, || try_close(read::pointer::<0>(&ctx)))
 }
 
 /// The file's times move on because of a write: `mnt_get_write_access_file` (6.6 on) or
@@ -36,7 +36,7 @@ pub(crate) fn close(ctx: FEntryContext) -> u32 {
 /// match-proto: `int __mnt_want_write_file(struct file *file)`
 #[fentry]
 pub(crate) fn dirtied(ctx: FEntryContext) -> u32 {
-    finish(try_dirtied(read::pointer::<0>(&ctx)), Probe::Dirtied)
+    run(Probe::Dirtied, || try_dirtied(read::pointer::<0>(&ctx)))
 }
 
 #[inline(always)]
@@ -147,13 +147,13 @@ fn try_attributes<const ENTRY: usize, const ATTR: usize, const RESULT: usize>(
 /// match-proto: `int notify_change(struct dentry *dentry, struct iattr *attr, struct inode **delegated_inode)`
 #[fexit]
 pub(crate) fn attributes_0_3(ctx: FExitContext) -> u32 {
-    finish(try_attributes::<0, 1, 3>(&ctx), Probe::Attributes)
+    run(Probe::Attributes, || try_attributes::<0, 1, 3>(&ctx))
 }
 
 /// match-proto: `int notify_change(struct mnt_idmap *idmap, struct dentry *dentry, struct iattr *attr, struct inode **delegated_inode)`
 #[fexit]
 pub(crate) fn attributes_1_4(ctx: FExitContext) -> u32 {
-    finish(try_attributes::<1, 2, 4>(&ctx), Probe::Attributes)
+    run(Probe::Attributes, || try_attributes::<1, 2, 4>(&ctx))
 }
 
 /// An extended attribute is set or removed: `__vfs_setxattr_noperm`, `__vfs_removexattr_locked`,
@@ -184,31 +184,33 @@ fn try_xattr<const ENTRY: usize, const NAME: usize, const RESULT: usize>(
 /// match-proto: `int __vfs_setxattr_noperm(struct dentry *dentry, const char *name, const void *value, size_t size, int flags)`
 #[fexit]
 pub(crate) fn set_xattr_0_5(ctx: FExitContext) -> u32 {
-    finish(try_xattr::<0, 1, 5>(&ctx, Probe::SetXattr), Probe::SetXattr)
+    run(Probe::SetXattr, || {
+        try_xattr::<0, 1, 5>(&ctx, Probe::SetXattr)
+    })
 }
 
 /// match-proto: `int __vfs_setxattr_noperm(struct mnt_idmap *idmap, struct dentry *dentry, const char *name, const void *value, size_t size, int flags)`
 #[fexit]
 pub(crate) fn set_xattr_1_6(ctx: FExitContext) -> u32 {
-    finish(try_xattr::<1, 2, 6>(&ctx, Probe::SetXattr), Probe::SetXattr)
+    run(Probe::SetXattr, || {
+        try_xattr::<1, 2, 6>(&ctx, Probe::SetXattr)
+    })
 }
 
 /// match-proto: `int __vfs_removexattr_locked(struct dentry *dentry, const char *name, struct inode **delegated_inode)`
 #[fexit]
 pub(crate) fn remove_xattr_0_3(ctx: FExitContext) -> u32 {
-    finish(
-        try_xattr::<0, 1, 3>(&ctx, Probe::RemoveXattr),
-        Probe::RemoveXattr,
-    )
+    run(Probe::RemoveXattr, || {
+        try_xattr::<0, 1, 3>(&ctx, Probe::RemoveXattr)
+    })
 }
 
 /// match-proto: `int __vfs_removexattr_locked(struct mnt_idmap *idmap, struct dentry *dentry, const char *name, struct inode **delegated_inode)`
 #[fexit]
 pub(crate) fn remove_xattr_1_4(ctx: FExitContext) -> u32 {
-    finish(
-        try_xattr::<1, 2, 4>(&ctx, Probe::RemoveXattr),
-        Probe::RemoveXattr,
-    )
+    run(Probe::RemoveXattr, || {
+        try_xattr::<1, 2, 4>(&ctx, Probe::RemoveXattr)
+    })
 }
 
 /// An access control list is set or removed: `set_posix_acl`, which from 6.2 on does not pass the
@@ -218,7 +220,7 @@ pub(crate) fn remove_xattr_1_4(ctx: FExitContext) -> u32 {
 /// match-proto: `int set_posix_acl(struct mnt_idmap *idmap, struct dentry *dentry, int type, struct posix_acl *acl)`
 #[fexit]
 pub(crate) fn set_acl_1_4(ctx: FExitContext) -> u32 {
-    finish(try_acl(&ctx), Probe::SetAcl)
+    run(Probe::SetAcl, || try_acl(&ctx))
 }
 
 /// `ACL_TYPE_DEFAULT` of `include/linux/posix_acl.h`.
@@ -260,7 +262,7 @@ pub(crate) fn set_flags_1_3(ctx: FExitContext) -> u32 {
         return 0;
     }
     let entry = read::pointer::<1>(&ctx);
-    finish(try_set(entry, Probe::SetFlags, FLAGS), Probe::SetFlags)
+    run(Probe::SetFlags, || try_set(entry, Probe::SetFlags, FLAGS))
 }
 
 /// A call of a file system's own has changed an open file: all of them give back the write access to
@@ -274,7 +276,9 @@ pub(crate) fn set_flags_1_3(ctx: FExitContext) -> u32 {
 pub(crate) fn file_ioctl(ctx: FEntryContext) -> u32 {
     let path = read::pointer::<0>(&ctx).at(|o| &o.file_path);
     let entry = path.object(|o| &o.path_dentry);
-    finish(try_set(entry, Probe::FileIoctl, UNKNOWN), Probe::FileIoctl)
+    run(Probe::FileIoctl, || {
+        try_set(entry, Probe::FileIoctl, UNKNOWN)
+    })
 }
 
 #[inline(always)]

@@ -6,7 +6,7 @@ use aya_ebpf::programs::{FEntryContext, FExitContext};
 use tracer_ebpf::{MountRecord, NAMES_BYTES, PathRecord, Probe, RecordKind};
 
 use super::process::put_path;
-use super::{fill_header, finish};
+use super::{fill_header, run};
 use crate::maps::{self, Attempt, Buffer};
 use crate::read::{self, CurrentTask, Memory, Probed, Typed};
 
@@ -52,10 +52,9 @@ fn send(mut buffer: Buffer, kind: RecordKind, attempt: u64, (end, given_len): (u
 /// match-proto: `int path_mount(const char *dev_name, struct path *path, const char *type_page, unsigned long flags, void *data_page)`
 #[fexit]
 pub(crate) fn mounted_1_5(ctx: FExitContext) -> u32 {
-    finish(
-        try_done::<1, 5>(&ctx, RecordKind::MOUNTED, Probe::Mount),
-        Probe::Mount,
-    )
+    run(Probe::Mount, || {
+        try_done::<1, 5>(&ctx, RecordKind::MOUNTED, Probe::Mount)
+    })
 }
 
 /// Something was unmounted. Its mount is still in memory: it is freed when the task returns from the
@@ -63,10 +62,9 @@ pub(crate) fn mounted_1_5(ctx: FExitContext) -> u32 {
 /// match-proto: `int path_umount(struct path *path, int flags)`
 #[fexit]
 pub(crate) fn unmounted_0_2(ctx: FExitContext) -> u32 {
-    finish(
-        try_done::<0, 2>(&ctx, RecordKind::UNMOUNTED, Probe::Unmount),
-        Probe::Unmount,
-    )
+    run(Probe::Unmount, || {
+        try_done::<0, 2>(&ctx, RecordKind::UNMOUNTED, Probe::Unmount)
+    })
 }
 
 #[inline(always)]
@@ -86,7 +84,7 @@ fn try_done<const PATH: usize, const RESULT: usize>(
 /// match-proto: `int security_move_mount(const struct path *from_path, const struct path *to_path)`
 #[fentry]
 pub(crate) fn moving_mount(ctx: FEntryContext) -> u32 {
-    finish(try_moving(read::pointer::<1>(&ctx)), Probe::MoveMount)
+    run(Probe::MoveMount, || try_moving(read::pointer::<1>(&ctx)))
 }
 
 #[inline(always)]
@@ -109,7 +107,7 @@ fn try_moving(to: Typed) -> Option<()> {
 #[fexit]
 pub(crate) fn moved_mount(ctx: FExitContext) -> u32 {
     let result = read::argument::<1>(&ctx) as i32;
-    finish(super::names::try_done(MOVE, result), Probe::Done)
+    run(Probe::Done, || super::names::try_done(MOVE, result))
 }
 
 /// A file system was given other options, by whichever call; without it: those that `fsconfig(2)` sets
@@ -117,7 +115,7 @@ pub(crate) fn moved_mount(ctx: FExitContext) -> u32 {
 /// match-proto: `int reconfigure_super(struct fs_context *fc)`
 #[fexit]
 pub(crate) fn remounted_0_1(ctx: FExitContext) -> u32 {
-    finish(try_remounted(&ctx), Probe::Remount)
+    run(Probe::Remount, || try_remounted(&ctx))
 }
 
 #[inline(always)]
@@ -139,7 +137,7 @@ fn try_remounted(ctx: &FExitContext) -> Option<()> {
 /// match-proto: `long __x64_sys_mount_setattr(const struct pt_regs *regs)`
 #[fexit]
 pub(crate) fn set_mount(ctx: FExitContext) -> u32 {
-    finish(try_set(&ctx), Probe::Mount)
+    run(Probe::Mount, || try_set(&ctx))
 }
 
 #[inline(always)]
@@ -167,13 +165,13 @@ fn try_set(ctx: &FExitContext) -> Option<()> {
 /// match-proto: `long __x64_sys_swapon(const struct pt_regs *regs)`
 #[fexit]
 pub(crate) fn swapped_on(ctx: FExitContext) -> u32 {
-    finish(try_swapped(&ctx), Probe::Swap)
+    run(Probe::Swap, || try_swapped(&ctx))
 }
 
 /// match-proto: `long __x64_sys_swapoff(const struct pt_regs *regs)`
 #[fexit]
 pub(crate) fn swapped_off(ctx: FExitContext) -> u32 {
-    finish(try_swapped(&ctx), Probe::Swap)
+    run(Probe::Swap, || try_swapped(&ctx))
 }
 
 #[inline(always)]

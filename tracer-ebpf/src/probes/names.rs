@@ -5,7 +5,7 @@ use aya_ebpf::programs::{FEntryContext, FExitContext};
 use tracer_ebpf::{DoneRecord, FileRecord, NAMES_BYTES, Probe, RecordKind, RenameRecord};
 
 use super::file::{put_file, send_file};
-use super::{fill_header, fill_inode, finish, recorded};
+use super::{fill_header, fill_inode, recorded, run};
 use crate::maps::{self, Attempt, Buffer};
 use crate::path::{self, TO_THE_TOP};
 use crate::read::{self, Memory as _, Typed};
@@ -17,7 +17,7 @@ use crate::read::{self, Memory as _, Typed};
 /// match-proto: `int security_inode_create(struct inode *dir, struct dentry *dentry, umode_t mode)`
 #[fentry]
 pub(crate) fn creating(ctx: FEntryContext) -> u32 {
-    finish(try_creating(read::pointer::<1>(&ctx)), Probe::Creating)
+    run(Probe::Creating, || try_creating(read::pointer::<1>(&ctx)))
 }
 
 #[inline(always)]
@@ -61,7 +61,7 @@ macro_rules! created {
         $(#[$doc])*
         #[fexit]
         pub(crate) fn $name(ctx: FExitContext) -> u32 {
-            finish(try_created::<$entry, $result, $pointer>(&ctx, Probe::$probe), Probe::$probe)
+            run(Probe::$probe, || try_created::<$entry, $result, $pointer>(&ctx, Probe::$probe))
         }
     )*};
 }
@@ -115,19 +115,19 @@ fn try_symlink<const ENTRY: usize, const TARGET: usize, const RESULT: usize>(
 /// match-proto: `int vfs_symlink(struct inode *dir, struct dentry *dentry, const char *oldname)`
 #[fexit]
 pub(crate) fn symlink_1_3(ctx: FExitContext) -> u32 {
-    finish(try_symlink::<1, 2, 3>(&ctx), Probe::Symlink)
+    run(Probe::Symlink, || try_symlink::<1, 2, 3>(&ctx))
 }
 
 /// match-proto: `int vfs_symlink(struct mnt_idmap *idmap, struct inode *dir, struct dentry *dentry, const char *oldname)`
 #[fexit]
 pub(crate) fn symlink_2_4(ctx: FExitContext) -> u32 {
-    finish(try_symlink::<2, 3, 4>(&ctx), Probe::Symlink)
+    run(Probe::Symlink, || try_symlink::<2, 3, 4>(&ctx))
 }
 
 /// match-proto: `int vfs_symlink(struct mnt_idmap *idmap, struct inode *dir, struct dentry *dentry, const char *oldname, struct delegated_inode *delegated_inode)`
 #[fexit]
 pub(crate) fn symlink_2_5(ctx: FExitContext) -> u32 {
-    finish(try_symlink::<2, 3, 5>(&ctx), Probe::Symlink)
+    run(Probe::Symlink, || try_symlink::<2, 3, 5>(&ctx))
 }
 
 #[inline(always)]
@@ -157,13 +157,13 @@ fn try_link<const NEW: usize, const RESULT: usize>(ctx: &FExitContext) -> Option
 /// match-proto: `int vfs_link(struct dentry *old_dentry, struct inode *dir, struct dentry *new_dentry, struct inode **delegated_inode)`
 #[fexit]
 pub(crate) fn link_2_4(ctx: FExitContext) -> u32 {
-    finish(try_link::<2, 4>(&ctx), Probe::Link)
+    run(Probe::Link, || try_link::<2, 4>(&ctx))
 }
 
 /// match-proto: `int vfs_link(struct dentry *old_dentry, struct mnt_idmap *idmap, struct inode *dir, struct dentry *new_dentry, struct inode **delegated_inode)`
 #[fexit]
 pub(crate) fn link_3_5(ctx: FExitContext) -> u32 {
-    finish(try_link::<3, 5>(&ctx), Probe::Link)
+    run(Probe::Link, || try_link::<3, 5>(&ctx))
 }
 
 /// A name is about to be removed. The outcome is told by the function's end; by then the entry
@@ -189,37 +189,33 @@ fn try_removing(entry: Typed, probe: Probe, named: bool) -> Option<()> {
 /// match-proto: `int vfs_unlink(struct inode *dir, struct dentry *dentry, struct inode **delegated_inode)`
 #[fentry]
 pub(crate) fn unlinking_1(ctx: FEntryContext) -> u32 {
-    finish(
-        try_removing(read::pointer::<1>(&ctx), Probe::Unlink, true),
-        Probe::Unlink,
-    )
+    run(Probe::Unlink, || {
+        try_removing(read::pointer::<1>(&ctx), Probe::Unlink, true)
+    })
 }
 
 /// match-proto: `int vfs_unlink(struct mnt_idmap *idmap, struct inode *dir, struct dentry *dentry, struct inode **delegated_inode)`
 #[fentry]
 pub(crate) fn unlinking_2(ctx: FEntryContext) -> u32 {
-    finish(
-        try_removing(read::pointer::<2>(&ctx), Probe::Unlink, true),
-        Probe::Unlink,
-    )
+    run(Probe::Unlink, || {
+        try_removing(read::pointer::<2>(&ctx), Probe::Unlink, true)
+    })
 }
 
 /// match-proto: `int vfs_rmdir(struct inode *dir, struct dentry *dentry)`
 #[fentry]
 pub(crate) fn removing_directory_1(ctx: FEntryContext) -> u32 {
-    finish(
-        try_removing(read::pointer::<1>(&ctx), Probe::Rmdir, true),
-        Probe::Rmdir,
-    )
+    run(Probe::Rmdir, || {
+        try_removing(read::pointer::<1>(&ctx), Probe::Rmdir, true)
+    })
 }
 
 /// match-proto: `int vfs_rmdir(struct mnt_idmap *idmap, struct inode *dir, struct dentry *dentry)`
 #[fentry]
 pub(crate) fn removing_directory_2(ctx: FEntryContext) -> u32 {
-    finish(
-        try_removing(read::pointer::<2>(&ctx), Probe::Rmdir, true),
-        Probe::Rmdir,
-    )
+    run(Probe::Rmdir, || {
+        try_removing(read::pointer::<2>(&ctx), Probe::Rmdir, true)
+    })
 }
 
 /// Where the compiler split `vfs_rmdir` (5.10 as Debian builds it), the entry is taken from the
@@ -227,10 +223,9 @@ pub(crate) fn removing_directory_2(ctx: FEntryContext) -> u32 {
 /// match-proto: `int security_inode_rmdir(struct inode *dir, struct dentry *dentry)`
 #[fentry]
 pub(crate) fn removing_directory_split(ctx: FEntryContext) -> u32 {
-    finish(
-        try_removing(read::pointer::<1>(&ctx), Probe::Rmdir, false),
-        Probe::Rmdir,
-    )
+    run(Probe::Rmdir, || {
+        try_removing(read::pointer::<1>(&ctx), Probe::Rmdir, false)
+    })
 }
 
 /// Sends the outcome of an attempt, if a watched one was under way.
@@ -262,7 +257,7 @@ macro_rules! done {
         #[fexit]
         pub(crate) fn $name(ctx: FExitContext) -> u32 {
             let result = read::argument::<$result>(&ctx) as i32;
-            finish(try_done(read::argument::<$entry>(&ctx), result), Probe::Done)
+            run(Probe::Done, || try_done(read::argument::<$entry>(&ctx), result))
         }
     )*};
 }
@@ -286,7 +281,7 @@ done! {
 #[fexit]
 pub(crate) fn removed_directory_split(ctx: FExitContext) -> u32 {
     let result = read::argument::<2>(&ctx) as i32;
-    finish(try_done(0, result), Probe::Done)
+    run(Probe::Done, || try_done(0, result))
 }
 
 /// A name is about to move: `vfs_rename`. At its end the names are swapped already, so the record
@@ -294,7 +289,7 @@ pub(crate) fn removed_directory_split(ctx: FExitContext) -> u32 {
 /// match-proto: `int vfs_rename(struct renamedata *rd)`
 #[fentry]
 pub(crate) fn renaming(ctx: FEntryContext) -> u32 {
-    finish(try_renaming(read::pointer::<0>(&ctx)), Probe::Rename)
+    run(Probe::Rename, || try_renaming(read::pointer::<0>(&ctx)))
 }
 
 #[inline(always)]

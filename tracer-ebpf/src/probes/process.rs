@@ -7,7 +7,7 @@ use tracer_ebpf::{
 };
 
 use super::file::{FMODE_WRITE, S_IFMT, S_IFREG, put_file};
-use super::{PIDTYPE_PGID, fill_header, finish, recorded, shared_id};
+use super::{PIDTYPE_PGID, fill_header, recorded, run, shared_id};
 use crate::maps::{self, Buffer};
 use crate::path::{self, TO_THE_TOP};
 use crate::read::{self, CurrentTask, Memory, Probed, Typed};
@@ -16,7 +16,7 @@ use crate::read::{self, CurrentTask, Memory, Probed, Typed};
 /// match-proto: `sched_process_fork(struct task_struct *parent, struct task_struct *child)`
 #[btf_tracepoint(function = "sched_process_fork")]
 pub(crate) fn fork(ctx: BtfTracePointContext) -> u32 {
-    finish(try_fork(read::pointer::<1>(&ctx)), Probe::Fork)
+    run(Probe::Fork, || try_fork(read::pointer::<1>(&ctx)))
 }
 
 #[inline(always)]
@@ -40,7 +40,7 @@ fn try_fork(child: Typed) -> Option<()> {
 /// match-proto: `sched_process_exec(struct task_struct *p, pid_t old_pid, struct linux_binprm *bprm)`
 #[btf_tracepoint(function = "sched_process_exec")]
 pub(crate) fn exec(ctx: BtfTracePointContext) -> u32 {
-    finish(try_exec(read::pointer::<0>(&ctx)), Probe::Exec)
+    run(Probe::Exec, || try_exec(read::pointer::<0>(&ctx)))
 }
 
 #[inline(always)]
@@ -90,7 +90,7 @@ pub(super) fn put_path<M: Memory>(buffer: &mut Buffer, start: u32, path: M) -> (
 /// match-proto: `sched_process_exit(struct task_struct *p)`
 #[btf_tracepoint(function = "sched_process_exit")]
 pub(crate) fn exit(ctx: BtfTracePointContext) -> u32 {
-    finish(try_exit(read::pointer::<0>(&ctx)), Probe::Exit)
+    run(Probe::Exit, || try_exit(read::pointer::<0>(&ctx)))
 }
 
 /// How many descriptors an ending process is asked for: shells redirect 0 to 9, and save the old

@@ -4,7 +4,7 @@ use aya_ebpf::macros::{fentry, fexit};
 use aya_ebpf::programs::{FEntryContext, FExitContext};
 use tracer_ebpf::{Probe, RecordKind, SysrqRecord, WrittenRecord};
 
-use super::{fill_header, fill_namespaces, finish};
+use super::{fill_header, fill_namespaces, run};
 use crate::maps::Buffer;
 use crate::path::{TO_THE_TOP, put_names};
 use crate::read::{self, Memory as _, Typed};
@@ -19,7 +19,7 @@ const SYSFS: u64 = 0x6265_6572;
 /// match-proto: `ssize_t kernfs_fop_write_iter(struct kiocb *iocb, struct iov_iter *iter)`
 #[fexit]
 pub(crate) fn setting(ctx: FExitContext) -> u32 {
-    finish(try_setting(&ctx), Probe::Setting)
+    run(Probe::Setting, || try_setting(&ctx))
 }
 
 #[inline(always)]
@@ -43,7 +43,7 @@ fn try_setting(ctx: &FExitContext) -> Option<()> {
 /// match-proto: `void __handle_sysrq(u8 key, bool check_mask)`
 #[fentry]
 pub(crate) fn sysrq(ctx: FEntryContext) -> u32 {
-    finish(try_sysrq(&ctx), Probe::Sysrq)
+    run(Probe::Sysrq, || try_sysrq(&ctx))
 }
 
 #[inline(always)]

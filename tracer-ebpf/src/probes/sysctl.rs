@@ -6,7 +6,7 @@ use aya_ebpf::programs::{FExitContext, SysctlContext};
 use tracer_ebpf::{Probe, RecordKind, SysctlRecord};
 
 use super::setting::send_written;
-use super::{fill_header, fill_namespaces, finish};
+use super::{fill_header, fill_namespaces, run};
 use crate::maps::Buffer;
 use crate::read::{self, Memory as _};
 
@@ -17,7 +17,7 @@ use crate::read::{self, Memory as _};
 /// the value before.
 #[cgroup_sysctl]
 pub(crate) fn sysctl(ctx: SysctlContext) -> i32 {
-    finish(try_sysctl(&ctx), Probe::Sysctl);
+    run(Probe::Sysctl, || try_sysctl(&ctx));
     1
 }
 
@@ -53,7 +53,7 @@ fn try_sysctl(ctx: &SysctlContext) -> Option<()> {
 /// match-proto: `ssize_t proc_sys_call_handler(struct kiocb *iocb, struct iov_iter *iter, int write)`
 #[fexit]
 pub(crate) fn sysctl_done(ctx: FExitContext) -> u32 {
-    finish(try_sysctl_done(&ctx), Probe::SysctlDone)
+    run(Probe::SysctlDone, || try_sysctl_done(&ctx))
 }
 
 #[inline(always)]

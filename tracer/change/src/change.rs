@@ -42,6 +42,10 @@ pub struct Change {
     /// What a reader should know before trusting a detail of this change.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<Note>,
+    /// Of a file the package that its path belonged to at that time, by its key; none where that is not known, or
+    /// where it belonged to none or to several.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub package: Option<String>,
     /// Who did it; nobody is named for a late change. Many changes in a row are one actor's, and share
     /// it.
     pub actor: Option<Arc<Actor>>,
@@ -80,6 +84,7 @@ pub enum Op {
     Set,
     Load,
     Unload,
+    Fail,
     Start,
     Stop,
     Restart,
@@ -92,7 +97,7 @@ pub enum Op {
 
 impl Op {
     /// Every op with the word for it.
-    pub const ALL: [(Self, &'static str); 24] = [
+    pub const ALL: [(Self, &'static str); 25] = [
         (Self::Create, "create"),
         (Self::Modify, "modify"),
         (Self::Delete, "delete"),
@@ -109,6 +114,7 @@ impl Op {
         (Self::Set, "set"),
         (Self::Load, "load"),
         (Self::Unload, "unload"),
+        (Self::Fail, "fail"),
         (Self::Start, "start"),
         (Self::Stop, "stop"),
         (Self::Restart, "restart"),
@@ -159,25 +165,38 @@ pub enum Note {
     SharedDescription,
     /// The process had the file open before tracing began.
     OpenedBefore,
-    /// The file was replaced by another one: its inode changed.
+    /// The file was replaced by another one: its inode changed. Of a rename: another file had the new name,
+    /// and its state is the one before.
     Replaced,
+    /// Two names were exchanged: the older name has another file from then on.
+    Exchanged,
     /// Another process that had the file open for writing closed it within the tick of the file's times
     /// in which this change was made, before it was read: some of it may be that one's.
     SameTick,
     /// The value is what was asked for; whether the kernel took it is not known.
     Unconfirmed,
+    /// The kernel did it by itself, because the actor needed it.
+    OnBehalf,
+    /// What was to be loaded does not fit this kernel, or is none of what it should be.
+    Malformed,
+    /// The kernel did not allow it.
+    Refused,
 }
 
 impl Note {
     /// Every note with the word for it.
-    pub const ALL: [(Self, &'static str); 7] = [
+    pub const ALL: [(Self, &'static str); 11] = [
         (Self::SameContent, "same-content"),
         (Self::MovedOn, "moved-on"),
         (Self::SharedDescription, "shared-description"),
         (Self::OpenedBefore, "opened-before"),
         (Self::Replaced, "replaced"),
+        (Self::Exchanged, "exchanged"),
         (Self::SameTick, "same-tick"),
         (Self::Unconfirmed, "unconfirmed"),
+        (Self::OnBehalf, "on-behalf"),
+        (Self::Malformed, "malformed"),
+        (Self::Refused, "refused"),
     ];
 
     /// The word for it in JSON and tables.

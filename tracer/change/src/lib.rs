@@ -1,11 +1,13 @@
 //! The change model: what one change is, who made it, and what can be asked about changes.
-//! Depends on serde only, because tracer and collector share it; storage and transport live elsewhere.
+//! Shared by tracer and collector, and so light: serde, and behind [`wire`] what packs a frame. Storage and
+//! transport live elsewhere.
 
 mod actor;
 mod author;
 mod change;
 mod fact;
 mod gap;
+mod newer;
 mod query;
 mod run;
 mod subject;
@@ -18,6 +20,7 @@ pub use author::{Tool, Tools, command_name, program_name};
 pub use change::{Certainty, Change, Note, Op, RenamedFrom};
 pub use fact::{ContentState, FactValue, FileState, FileType};
 pub use gap::{Gap, GapReason};
+pub use newer::NewerWord;
 pub use query::{Author, ChangeQuery};
 pub use run::{Run, RunKind, RunQuery};
 pub use subject::{Kind, ParseSubjectError, Subject};

@@ -5,11 +5,10 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-use crate::Text;
+use crate::{NewerWord, Text};
 
 /// Says what sort of thing a subject is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Kind {
     /// A file, directory, symbolic link or special file; its key is the absolute path.
     File,
@@ -33,11 +32,17 @@ pub enum Kind {
     Kernel,
     /// How the host is set up, by meaning: its name, time zone, locale and resolver.
     Host,
+    /// Who may use the host, and how: a user, a password's state, a group, a rule of sudo, a key for ssh.
+    Account,
+    /// What runs by itself at its time: an entry of cron, a script of each day, a timer.
+    Job,
+    /// One that a newer peer wrote: shown by its word, and not asked for.
+    Newer(NewerWord),
 }
 
 impl Kind {
     /// Every kind with the word for it.
-    pub const ALL: [(Self, &'static str); 11] = [
+    pub const ALL: [(Self, &'static str); 13] = [
         (Self::File, "file"),
         (Self::Package, "package"),
         (Self::Sysctl, "sysctl"),
@@ -49,10 +54,21 @@ impl Kind {
         (Self::Firmware, "firmware"),
         (Self::Kernel, "kernel"),
         (Self::Host, "host"),
+        (Self::Account, "account"),
+        (Self::Job, "job"),
     ];
+
+    /// Reads what a store or a peer wrote, which may be newer than this program.
+    pub fn read(word: &str) -> Result<Self, ParseSubjectError> {
+        word.parse()
+            .or_else(|error| NewerWord::of(word).map(Self::Newer).ok_or(error))
+    }
 
     /// The word for it in JSON, tables and flags.
     pub fn as_str(self) -> &'static str {
+        if let Self::Newer(word) = self {
+            return word.as_str();
+        }
         Self::ALL
             .iter()
             .find(|(kind, _)| *kind == self)
@@ -74,6 +90,19 @@ impl FromStr for Kind {
         known
             .map(|(kind, _)| *kind)
             .ok_or_else(|| ParseSubjectError::UnknownKind(word.to_owned()))
+    }
+}
+
+impl Serialize for Kind {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
+    }
+}
+
+impl<'de> Deserialize<'de> for Kind {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let word = String::deserialize(deserializer)?;
+        Self::read(&word).map_err(de::Error::custom)
     }
 }
 
@@ -232,6 +261,21 @@ mod tests {
             Subject::parse(b"file:x"),
             Err(ParseSubjectError::RelativePath("x".to_owned()))
         );
+    }
+
+    #[test]
+    fn a_kind_that_only_a_newer_peer_knows_is_shown_and_not_asked_for() {
+        let json = r#"{"kind":"cpu-quota","key":"a"}"#;
+        let subject: Subject = serde_json::from_str(json).unwrap();
+        assert_eq!(subject.to_string(), "cpu-quota:a");
+        assert_eq!(serde_json::to_string(&subject).unwrap(), json);
+        assert_eq!(Kind::read("cpu-quota"), Ok(subject.kind));
+        assert!(Subject::parse(b"cpu-quota:a").is_err());
+        assert!(Kind::read("No Kind").is_err());
+        for (kind, word) in Kind::ALL {
+            assert_eq!(Kind::read(word), Ok(kind));
+            assert_eq!(kind.as_str(), word);
+        }
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Bytes from the kernel that are usually UTF-8, like path names, kept without loss.
 
+use std::borrow::Borrow;
 use std::fmt;
 
 /// Holds a name as the kernel gave it: any bytes but NUL, mostly UTF-8.
@@ -50,6 +51,12 @@ impl Text {
                 .map(Self)
                 .ok_or_else(|| format!("`{code}` is not base64")),
         }
+    }
+}
+
+impl Borrow<[u8]> for Text {
+    fn borrow(&self) -> &[u8] {
+        &self.0
     }
 }
 

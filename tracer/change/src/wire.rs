@@ -1,8 +1,22 @@
-//! Bodies of the HTTP API: what the daemon answers and the command line reads.
+//! What travels between programs: bodies of the HTTP API, which the daemon answers and the command line
+//! reads, and the frames that carry a host's batches to the collector.
+
+mod batch;
+mod enrol;
+mod frame;
+mod state;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Change, FactValue, Gap, Kind, Op, Run, Session, Subject, Timestamp, User};
+pub use self::batch::{Batch, ChainHead, Content, FactNow, Sender};
+pub use self::enrol::{
+    ACKNOWLEDGED, AcknowledgedBody, BATCHES, COLLECTOR_NAME, ContentsBody, Countersigned, ENROL,
+    EnrolBody, EnrolledBody, EnrolmentBody, MISSING, MOST_ASKED, ParseTokenError, RENEW, RenewBody,
+    Token, from_hex, hex,
+};
+pub use self::frame::{FrameError, MOST_FRAME_BYTES, MOST_UNPACKED_BYTES, decode, encode};
+pub use self::state::{DifferenceBody, DifferencesBody, FactBody, StateBody, VolatileBody};
+use crate::{Change, Gap, Kind, Op, Run, Session, Subject, Timestamp, User};
 
 /// One page of a listing.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -11,34 +25,6 @@ pub struct Page<T> {
     pub items: Vec<T>,
     /// What to pass as `cursor` for the next page; none on the last one.
     pub next: Option<String>,
-}
-
-/// The value that a subject has on a host.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct FactBody {
-    /// What has it.
-    pub subject: Subject,
-    /// The value.
-    pub value: FactValue,
-    /// Since when it has it, as far as that is known: at the latest since it was first looked at.
-    pub since: Timestamp,
-}
-
-/// A sysctl whose value is not what it will be after a reboot.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct VolatileBody {
-    /// Which one.
-    pub subject: Subject,
-    /// The value now.
-    pub value: FactValue,
-    /// The value after a reboot.
-    pub after_reboot: FactValue,
-    /// Where that is written, as `/etc/sysctl.d/50-x.conf:3`. None where it is written nowhere: the value
-    /// is then the one before the first change since the boot, which the kernel gave it, or something
-    /// else on the way up.
-    pub place: Option<String>,
-    /// The newest change that led to the value now; none where tracing began later.
-    pub change: Option<Change>,
 }
 
 /// Answers *who changed this*.
@@ -207,6 +193,9 @@ pub struct StatusBody {
     pub last_seq: u64,
     /// Since when the record has no gap; none while a gap is open.
     pub complete_since: Option<Timestamp>,
+    /// Whether the host is being compared with the record at the moment: what that finds is not all told yet.
+    #[serde(default)]
+    pub comparing: bool,
     /// Counters since the daemon started.
     pub counters: Counters,
     /// Size of the store in bytes.
@@ -215,8 +204,32 @@ pub struct StatusBody {
     pub resident_bytes: u64,
     /// Trees that are watched.
     pub watched: Vec<String>,
+    /// How sending to the collector stands; none where the host is not enrolled.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub collector: Option<CollectorBody>,
     /// What `tracer doctor` shows.
     pub doctor: Vec<CheckBody>,
+}
+
+/// How sending to the collector stands.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CollectorBody {
+    /// Where the collector is.
+    pub url: String,
+    /// Number of the newest change that it has acknowledged.
+    pub sent_seq: u64,
+    /// How many changes wait.
+    pub waiting: u64,
+    /// When it answered last, since the daemon started.
+    pub reached: Option<Timestamp>,
+    /// Since when it takes nothing; none while it does.
+    pub failing_since: Option<Timestamp>,
+    /// Why not.
+    pub problem: Option<String>,
+    /// Until when this host's certificate holds.
+    pub certificate_expires: Timestamp,
+    /// How far this host's clock is ahead of the collector's, beyond what the answer's way explains.
+    pub clock_ahead_ns: Option<i64>,
 }
 
 /// Counts since the daemon started.

@@ -1,11 +1,10 @@
 //! What a subject was at a moment, and diffs between moments and across one change.
 
 use change::wire::{ChangeWithDiff, DiffBody};
-use change::{
-    Change, ChangeQuery, ContentState, FactValue, FileState, Kind, Op, Subject, Timestamp,
-};
+use change::{Change, ChangeQuery, ContentState, FactValue, FileState, Kind, Subject, Timestamp};
 
 use super::ContentAt;
+use super::past::{Fold, Past};
 use crate::diff::{self, Side};
 use crate::store::{self, Error, Kept, Reader};
 
@@ -26,31 +25,19 @@ pub(super) enum Moment {
 impl Moment {
     /// What the subject of exactly this name was at a moment, changes of that moment included.
     pub(super) fn of(reader: &Reader, subject: &Subject, at: Timestamp) -> Result<Self, Error> {
-        if let Some(change) = reader.newest_until(subject, at)? {
-            let is_here = change.subject == *subject;
-            return Ok(Self::from_value(change.after.filter(|_| is_here)));
-        }
         if watched_since(reader, subject)?.is_none_or(|since| at < since) {
             return Ok(Self::Unknown);
         }
-        Self::before_changes(reader, subject, at)
+        Self::told(reader, subject, at)
     }
 
-    /// What the subject was before its changes after a moment, where it has none up to there.
-    fn before_changes(reader: &Reader, subject: &Subject, at: Timestamp) -> Result<Self, Error> {
-        if let Some(change) = reader.oldest_after(subject, at)? {
-            // A rename's value before is that of the file under its older name.
-            let arrived = change.op == Op::Rename && change.subject == *subject;
-            return Ok(Self::from_value(change.before.filter(|_| !arrived)));
-        }
-        Ok(match reader.fact(subject)? {
-            Some(fact) => Self::from_value(fact.value),
-            None => Self::Unknown,
+    /// The same, whether or not the subject was watched then: what the first of its changes found.
+    fn told(reader: &Reader, subject: &Subject, at: Timestamp) -> Result<Self, Error> {
+        Ok(match Fold::new(reader)?.at(subject, at)? {
+            Past::Value(value, _) => Self::Value(value),
+            Past::Absent => Self::Absent,
+            Past::Untold => Self::Unknown,
         })
-    }
-
-    fn from_value(value: Option<FactValue>) -> Self {
-        value.map_or(Self::Absent, Self::Value)
     }
 
     /// The content.
@@ -183,7 +170,7 @@ pub(super) fn diff(
     let old = if watched.is_some_and(|watched| since > watched) {
         Moment::of(reader, subject, since.plus_nanos(-1))?
     } else {
-        Moment::before_changes(reader, subject, Timestamp::from_nanos(i64::MIN))?
+        Moment::told(reader, subject, Timestamp::from_nanos(i64::MIN))?
     };
     let new = Moment::of(reader, subject, until.plus_nanos(-1))?;
     let changes = reader.changes(&ChangeQuery {
@@ -258,6 +245,8 @@ fn why_not(content: &ContentAt) -> &'static str {
 
 #[cfg(test)]
 mod tests {
+    use change::Op;
+
     use super::*;
     use crate::answers::example::{answers, bob, four_versions};
     use crate::store::Batch;

@@ -13,7 +13,13 @@ use percent_encoding::percent_decode;
 use super::Error;
 use crate::answers::subject_of_cursor;
 use crate::config::glob;
-use crate::store::KnownHead;
+use crate::store::{KnownHead, SubjectPage};
+
+/// What a time is to look like.
+const A_TIME: &str = "a time like 2026-11-21T14:02:11Z";
+
+/// How many subjects are listed at once unless asked otherwise.
+const SUBJECTS: u32 = 100;
 
 /// The parameters behind the `?`, each taken out once by the handler.
 pub(super) struct Params {
@@ -79,9 +85,10 @@ impl Params {
 
     /// All filters of a listing.
     pub(super) fn filters(&mut self) -> Result<ChangeQuery, Error> {
+        let [since, until] = self.between()?;
         Ok(ChangeQuery {
-            since: self.time("since")?,
-            until: self.time("until")?,
+            since,
+            until,
             kind: self.kind()?,
             op: self.word("op", &Op::ALL)?,
             user: self.text("user")?,
@@ -89,9 +96,7 @@ impl Params {
             path: self.glob("path")?,
             by: self.word("by", &Author::ALL)?,
             run: None,
-            subject: self.optional("subject", |value| {
-                Subject::parse(value).map_err(|error| error.to_string())
-            })?,
+            subject: self.optional_subject()?,
             before_seq: None,
             limit: None,
         })
@@ -106,9 +111,10 @@ impl Params {
 
     /// All filters of a listing of runs.
     pub(super) fn run_filters(&mut self) -> Result<RunQuery, Error> {
+        let [since, until] = self.between()?;
         Ok(RunQuery {
-            since: self.time("since")?,
-            until: self.time("until")?,
+            since,
+            until,
             kind: self.word("kind", &RunKind::ALL)?,
             session: self.number("session", 0..=u32::MAX)?,
             user: self.text("user")?,
@@ -137,12 +143,12 @@ impl Params {
     }
 
     /// The kind of subjects: `kind`.
-    pub(super) fn kind(&mut self) -> Result<Option<Kind>, Error> {
+    fn kind(&mut self) -> Result<Option<Kind>, Error> {
         self.word("kind", &Kind::ALL)
     }
 
     /// Behind which subject the page before ended: `cursor`.
-    pub(super) fn subject_cursor(&mut self) -> Result<Option<Subject>, Error> {
+    fn subject_cursor(&mut self) -> Result<Option<Subject>, Error> {
         self.optional("cursor", |value| {
             let cursor = str::from_utf8(value).ok().and_then(subject_of_cursor);
             cursor.ok_or_else(|| "pass what `next` of the page before says".to_owned())
@@ -150,10 +156,23 @@ impl Params {
     }
 
     pub(super) fn subject(&mut self) -> Result<Subject, Error> {
-        let subject = self.optional("subject", |value| {
-            Subject::parse(value).map_err(|error| error.to_string())
-        })?;
+        let subject = self.optional_subject()?;
         required("subject", "an absolute path, or `kind:key`", subject)
+    }
+
+    pub(super) fn optional_subject(&mut self) -> Result<Option<Subject>, Error> {
+        self.optional("subject", |value| {
+            Subject::parse(value).map_err(|error| error.to_string())
+        })
+    }
+
+    /// A page of a listing of subjects: `kind`, `cursor` and `n`.
+    pub(super) fn subject_page(&mut self) -> Result<SubjectPage, Error> {
+        Ok(SubjectPage {
+            kind: self.kind()?,
+            after: self.subject_cursor()?,
+            limit: self.limit(SUBJECTS)?,
+        })
     }
 
     /// The file at `path`; `subject` may name it as well.
@@ -185,18 +204,54 @@ impl Params {
         self.flag("shared")
     }
 
-    pub(super) fn time(&mut self, name: &'static str) -> Result<Option<Timestamp>, Error> {
+    /// The time that is asked about: `since` and `until`, which must not be the earlier one of both.
+    pub(super) fn between(&mut self) -> Result<[Option<Timestamp>; 2], Error> {
+        let (since, until) = (self.time("since")?, self.time("until")?);
+        match (since, until) {
+            (Some(since), Some(until)) if until < since => Err(Error::BadParameter {
+                name: "until",
+                value: until.to_string(),
+                allowed: format!("it must not be before `since`, which is `{since}`"),
+            }),
+            _ => Ok([since, until]),
+        }
+    }
+
+    fn time(&mut self, name: &'static str) -> Result<Option<Timestamp>, Error> {
         self.optional(name, |value| {
             let time = parsed::<jiff::Timestamp>(value).map(jiff::Timestamp::as_nanosecond);
             time.and_then(|nanos| i64::try_from(nanos).ok())
                 .map(Timestamp::from_nanos)
-                .ok_or_else(|| "it must be a time like 2026-11-21T14:02:11Z".to_owned())
+                .ok_or_else(|| format!("it must be {A_TIME}"))
         })
+    }
+
+    /// A moment of which something can be known: not one that is still to come.
+    pub(super) fn past_time(&mut self, name: &'static str) -> Result<Option<Timestamp>, Error> {
+        let now = i64::try_from(jiff::Timestamp::now().as_nanosecond());
+        let now = now.map_or(Timestamp::MAX, Timestamp::from_nanos);
+        match self.time(name)? {
+            Some(time) if time > now => Err(Error::BadParameter {
+                name,
+                value: time.to_string(),
+                allowed: format!("it lies in the future, and the state is known up to now, {now}"),
+            }),
+            time => Ok(time),
+        }
     }
 
     pub(super) fn required_time(&mut self, name: &'static str) -> Result<Timestamp, Error> {
         let time = self.time(name)?;
-        required(name, "a time like 2026-11-21T14:02:11Z", time)
+        required(name, A_TIME, time)
+    }
+
+    /// The time that is asked about, where it has to be said.
+    pub(super) fn required_between(&mut self) -> Result<[Timestamp; 2], Error> {
+        let [since, until] = self.between()?;
+        Ok([
+            required("since", A_TIME, since)?,
+            required("until", A_TIME, until)?,
+        ])
     }
 
     fn number(
@@ -343,8 +398,9 @@ mod tests {
                 .unwrap_err()
                 .to_string()
         };
-        insta::assert_snapshot!(error("op=edit"), @"parameter `op` is `edit`: it must be one of create, modify, delete, rename, link, symlink, mode, owner, xattr, install, upgrade, downgrade, remove, set, load, unload, start, stop, restart, enable, disable, mount, unmount, forget");
+        insta::assert_snapshot!(error("op=edit"), @"parameter `op` is `edit`: it must be one of create, modify, delete, rename, link, symlink, mode, owner, xattr, install, upgrade, downgrade, remove, set, load, unload, fail, start, stop, restart, enable, disable, mount, unmount, forget");
         insta::assert_snapshot!(error("since=yesterday"), @"parameter `since` is `yesterday`: it must be a time like 2026-11-21T14:02:11Z");
+        insta::assert_snapshot!(error("since=2026-11-21T14:02:11Z&until=2026-11-21T14:02:10Z"), @"parameter `until` is `2026-11-21T14:02:10.000000000Z`: it must not be before `since`, which is `2026-11-21T14:02:11.000000000Z`");
         insta::assert_snapshot!(error("session=-1"), @"parameter `session` is `-1`: it must be a number from 0 to 4294967295");
         insta::assert_snapshot!(error("kind=file&kind=file"), @"parameter `kind` is `file`: it must be given once");
         insta::assert_snapshot!(error("subject=hosts%1b"), @r"parameter `subject` is `hosts\u{1b}`: `hosts\u{1b}` is neither an absolute path nor `kind:key`");

@@ -82,10 +82,12 @@ impl Api {
             mode: "trampolines".to_owned(),
             last_seq: 3,
             complete_since: None,
+            comparing: false,
             counters: Counters::default(),
             store_bytes: 1,
             resident_bytes: 1,
             watched: Vec::new(),
+            collector: None,
             doctor: Vec::new(),
         };
         let store = Arc::new(Mutex::new(store));
@@ -112,6 +114,7 @@ impl Api {
             group: None,
             settle: Arc::new(settle),
             forget: Arc::new(|_| Err("the fixture forgets nothing".to_owned())),
+            enrolled: Arc::new(|| {}),
         };
         let (stop, stopped) = oneshot::channel();
         let shutdown = async { drop(stopped.await) };
@@ -290,6 +293,7 @@ async fn every_refusal_is_a_problem() {
         ("/", 404, "unknown-route"),
         ("/v1/changes?n=0", 400, "bad-parameter"),
         ("/v1/changes?since=yesterday", 400, "bad-parameter"),
+        ("/v1/facts?at=2199-01-01T00:00:00Z", 400, "bad-parameter"),
         ("/v1/changes/x", 400, "bad-parameter"),
         ("/v1/changes?sicne=x", 400, "unknown-parameter"),
         ("/v1/status?x", 400, "unknown-parameter"),

@@ -23,6 +23,8 @@ pub struct Assembled {
     pub path: Text,
     /// How the file came to be there.
     pub came: Came,
+    /// Where the file is now, if a directory that it lies in got another name since.
+    pub place: Option<Text>,
     /// Whether it is gone after it.
     pub deleted: bool,
     /// How often the file was written: opened, written and closed.
@@ -71,6 +73,8 @@ pub enum Came {
         into_watched: bool,
         /// Whether another file had the new name, and is gone.
         replaced: bool,
+        /// Whether that file has the older name from then on.
+        exchanged: bool,
     },
 }
 
@@ -84,6 +88,8 @@ pub(super) enum State {
 
 pub(super) struct Pending {
     pub(super) path: Text,
+    /// Where the file is, if a directory that it lies in got another name.
+    pub(super) place: Option<Text>,
     pub(super) came: Came,
     state: State,
     first: Timestamp,
@@ -97,6 +103,8 @@ pub(super) struct Pending {
     notes: Vec<Note>,
     /// An open is about to create it, and no close was seen yet.
     pub(super) open: bool,
+    /// It is a directory in which something happened, or that was there before with all that is in it.
+    pub(super) inhabited: bool,
     /// The last that was told is that a write began: what it writes may not be there yet.
     pub(super) writing: bool,
     pub(super) touched: Touched,
@@ -112,6 +120,8 @@ impl Pending {
     pub(super) fn new(path: Text, came: Came, seen: &Seen<'_>) -> Self {
         Self {
             path,
+            place: None,
+            inhabited: matches!(came, Came::Renamed { .. }) && seen.is_directory(),
             came,
             state: State::Present,
             last: seen.time,
@@ -152,7 +162,31 @@ impl Pending {
 
     /// Whether it is an older state of a file, put aside while a new one is made.
     pub(super) fn is_put_aside(&self) -> bool {
-        matches!(self.came, Came::Linked(_) | Came::Renamed { .. })
+        let is_aside = matches!(self.came, Came::Linked(_) | Came::Renamed { .. });
+        // All that is in a directory went with it.
+        is_aside && !self.has_replaced() && !self.inode.is_some_and(Inode::is_directory)
+    }
+
+    /// Whether what had the name has another one.
+    pub(super) fn has_moved(&self) -> bool {
+        matches!(self.state, State::MovedTo(_))
+    }
+
+    /// Whether it took the place of something that was there for its own sake.
+    pub(super) fn has_replaced(&self) -> bool {
+        matches!(self.came, Came::Renamed { replaced: true, .. })
+    }
+
+    /// Whether the file had that name before.
+    pub(super) fn came_from(&self, name: &Text) -> bool {
+        matches!(&self.came, Came::Renamed { from, .. } if from == name)
+    }
+
+    /// Whether all of it may be told under the name that the file gets next.
+    pub(super) fn can_settle(&self, name: &Text) -> bool {
+        let is_all_new = self.is_new() && !self.has_replaced() && !self.is_gone();
+        // What is in a directory is told of under the name that the directory has then.
+        is_all_new && !self.inhabited && !self.came_from(name)
     }
 
     pub(super) fn is_by(&self, who: &Who) -> bool {
@@ -189,7 +223,8 @@ impl Pending {
         seen: &Seen<'_>,
         is_same_program: &dyn Fn(&Who, &Who) -> bool,
     ) -> bool {
-        if self.is_gone() {
+        // That it got its name is a change, and what is done to it then another one.
+        if self.is_gone() || matches!(self.came, Came::Renamed { .. }) {
             return false;
         }
         self.is_by(seen.who)
@@ -202,6 +237,7 @@ impl Pending {
     pub(super) fn write(&mut self, action: &Action, seen: &Seen<'_>) {
         let before = self.inode;
         self.last = seen.time;
+        self.forget_content();
         // Whatever is there now is this one's, too.
         if self.doubted.take().is_some() {
             self.note(Note::SameTick);
@@ -232,6 +268,11 @@ impl Pending {
         }
     }
 
+    /// What was read of the file is what it was before this.
+    fn forget_content(&mut self) {
+        (self.captured, self.captured_at) = (None, Timestamp::MAX);
+    }
+
     /// Names the process that was seen as the one who made the change.
     fn claim(&mut self, seen: &Seen<'_>) {
         if !self.is_by(seen.who) {
@@ -245,6 +286,7 @@ impl Pending {
     pub(super) fn touch(&mut self, touched: Touched, seen: &Seen<'_>) {
         self.touched = self.touched.max(touched);
         self.last = seen.time;
+        self.forget_content();
         self.inode = seen.inode.or(self.inode);
     }
 
@@ -281,6 +323,7 @@ impl Pending {
             time: self.last,
             who: self.who,
             path: self.path,
+            place: self.place,
             came: self.came,
             deleted: self.state == State::Deleted,
             operations: self.operations.max(1),

@@ -1,6 +1,6 @@
 //! Names that move: saves by rename, files put aside, swaps.
 
-use change::Text;
+use change::{Text, Timestamp};
 
 use super::pending::{Came, Pending, State};
 use super::{Assembler, Seen};
@@ -43,12 +43,17 @@ impl Assembler {
                 self.supersede(&to, seen);
             }
         }
+        if seen.is_directory() && from.watched {
+            self.take_along(&from.path, into_watched.then_some(&to));
+        }
         let source = self.pending.remove(&from.path);
         if let Some(source) = source {
-            if source.is_new() && !source.is_gone() && into_watched {
+            if into_watched && source.can_settle(&to) {
                 self.settle(to, source, replaced, seen);
                 return;
             }
+            // What had the name is what gets it back.
+            replaced &= !source.came_from(&to);
             self.finish_pending(source);
         }
         let was_watched = from.watched;
@@ -58,6 +63,7 @@ impl Assembler {
                 from: from.path.clone(),
                 into_watched,
                 replaced,
+                exchanged: false,
             },
         };
         let mut pending = Pending::new(to.clone(), came, seen);
@@ -71,10 +77,36 @@ impl Assembler {
         }
     }
 
+    /// What happened below a directory until it got another name is told, and to be read where it is now.
+    fn take_along(&mut self, from: &Text, to: Option<&Text>) {
+        let below = self.pending.iter_mut().filter_map(|(path, pending)| {
+            let rest = path.as_bytes().strip_prefix(from.as_bytes())?;
+            let rest = rest.starts_with(b"/").then_some(rest)?;
+            pending.place = to.map(|to| [to.as_bytes(), rest].concat().into());
+            Some((pending.last, path.clone()))
+        });
+        let mut below: Vec<(Timestamp, Text)> = below.collect();
+        below.sort_unstable();
+        for (_, path) in below {
+            self.finish(&path);
+        }
+    }
+
     /// A file that was made under another name gets its true name: the change is that of the
     /// name it has from now on.
     pub(super) fn settle(&mut self, to: Text, source: Pending, replaced: bool, seen: &Seen<'_>) {
         let came = match (replaced, source.came) {
+            (
+                true,
+                Came::Renamed {
+                    from, into_watched, ..
+                },
+            ) => Came::Renamed {
+                from,
+                into_watched,
+                replaced: true,
+                exchanged: false,
+            },
             (true, _) => Came::Replaced,
             (false, Came::Replaced) => Came::Created,
             (false, came) => came,
@@ -107,18 +139,30 @@ impl Assembler {
         let Moved {
             from, into_watched, ..
         } = moved;
+        if seen.is_directory() {
+            self.take_along(&path, from.watched.then_some(&from.path));
+            if from.watched {
+                self.take_along(&from.path, into_watched.then_some(&path));
+            }
+        }
         self.finish(&path);
         self.finish(&from.path);
+        // The kernel tells of one of the two files.
+        let other = Seen {
+            inode: None,
+            ..*seen
+        };
         let ends = [
-            (path.clone(), from.path.clone(), into_watched),
-            (from.path, path, from.watched),
+            (path.clone(), from.path.clone(), into_watched, seen),
+            (from.path, path, from.watched, &other),
         ];
-        for (now, before, watched) in ends {
+        for (now, before, watched, seen) in ends {
             if watched {
                 let came = Came::Renamed {
                     from: before,
                     into_watched: true,
                     replaced: true,
+                    exchanged: true,
                 };
                 self.begin(Pending::new(now.clone(), came, seen));
                 self.touched.push(now);

@@ -183,6 +183,57 @@ fn dpkg_may_take_minutes_until_it_renames() {
 }
 
 #[test]
+fn a_directory_that_got_its_name_while_it_was_empty_was_made_under_it() {
+    let tool = process(10, 1);
+    let in_directory = |happen: &dyn Fn(&mut Story)| {
+        let mut story = Story::new();
+        story.inode.mode = 0o040_755;
+        story.then(&tool, "/etc/d.dpkg-new", Action::Created);
+        happen(&mut story);
+        story.then(&tool, "/etc/d", renamed("/etc/d.dpkg-new", false));
+        story.all()
+    };
+    assert_eq!(in_directory(&|_| {}), ["10 created /etc/d"]);
+    let make_another = |story: &mut Story| {
+        story.then(&tool, "/etc/d.dpkg-new/e", Action::Created);
+    };
+    assert_eq!(
+        in_directory(&make_another),
+        [
+            "10 created /etc/d.dpkg-new",
+            "10 created /etc/d.dpkg-new/e",
+            "10 renamed from /etc/d.dpkg-new /etc/d"
+        ]
+    );
+}
+
+#[test]
+fn there_and_back_is_told_as_it_was() {
+    let mut story = Story::new();
+    let mv = process(10, 1);
+    story
+        .then(&mv, "/e/b", renamed("/e/a", false))
+        .then(&mv, "/e/a", renamed("/e/b", false));
+    let told = story.assembler.take_all();
+    let last = told.last().map(|last| last.came.clone());
+    assert!(
+        matches!(
+            last,
+            Some(Came::Renamed {
+                replaced: false,
+                ..
+            })
+        ),
+        "{told:?}"
+    );
+    let told: Vec<String> = told.iter().map(describe).collect();
+    assert_eq!(
+        told,
+        ["10 renamed from /e/a /e/b", "10 renamed from /e/b /e/a"]
+    );
+}
+
+#[test]
 fn vim_puts_the_old_file_aside_writes_a_new_one_and_removes_the_old() {
     let mut story = Story::new();
     let vim = process(10, 1);
@@ -277,6 +328,85 @@ fn a_plain_rename_names_both_paths() {
     story.then(&mv, "/etc/b", renamed("/etc/a", false));
     assert_eq!(story.wait(QUIET).told(), ["10 renamed from /etc/a /etc/b"]);
     assert!(story.assembler.is_empty());
+}
+
+#[test]
+fn what_was_replaced_and_what_moved_away_are_both_told() {
+    let mv = process(10, 1);
+    let mut story = Story::new();
+    story
+        .then(&mv, "/e/b", renamed("/e/a", true))
+        .then(&mv, "/e/b", Action::Deleted);
+    assert_eq!(
+        story.all(),
+        ["10 renamed from /e/a /e/b", "10 deleted /e/b"]
+    );
+    let mut story = Story::new();
+    story
+        .then(&mv, "/e/b", renamed("/e/a", false))
+        .then(&mv, "/e/c", renamed("/e/b", true));
+    assert_eq!(story.all(), ["10 renamed from /e/a /e/c"]);
+    let mut story = Story::new();
+    story
+        .then(&mv, "/e/b", renamed("/e/a", true))
+        .then(&mv, "/e/c", renamed("/e/b", true));
+    let both = ["10 renamed from /e/a /e/b", "10 renamed from /e/b /e/c"];
+    assert_eq!(story.all(), both);
+}
+
+#[test]
+fn what_is_done_to_a_file_after_its_rename_is_another_change() {
+    let shell = process(10, 1);
+    let mut story = Story::new();
+    story
+        .then(&shell, "/e/b", renamed("/e/a", false))
+        .then(&shell, "/e/b", CLOSED);
+    assert_eq!(
+        story.all(),
+        ["10 renamed from /e/a /e/b", "10 existed /e/b"]
+    );
+}
+
+#[test]
+fn a_new_directory_is_told_under_both_names_and_its_files_are_read_where_they_are() {
+    let shell = process(10, 1);
+    let mut story = Story::new();
+    story.inode.mode = 0o040_755;
+    story.then(&shell, "/e/tmp", Action::Created);
+    story.inode.mode = 0o100_644;
+    story.then(&shell, "/e/tmp/f", MADE);
+    story.inode.mode = 0o040_755;
+    story.then(&shell, "/e/d", renamed("/e/tmp", true));
+    let all = story.assembler.take_all();
+    let told: Vec<String> = all.iter().map(describe).collect();
+    assert_eq!(
+        told,
+        [
+            "10 created /e/tmp",
+            "10 created /e/tmp/f",
+            "10 renamed from /e/tmp /e/d"
+        ]
+    );
+    assert_eq!(all[1].place, Some("/e/d/f".into()));
+}
+
+#[test]
+fn a_directory_that_was_renamed_and_removed_took_its_files_along() {
+    let shell = process(10, 1);
+    let mut story = Story::new();
+    story.inode.mode = 0o040_755;
+    story
+        .then(&shell, "/e/d", renamed("/e/tmp", false))
+        .then(&shell, "/e/tmp", Action::Created)
+        .then(&shell, "/e/d", Action::Deleted);
+    assert_eq!(
+        story.all(),
+        [
+            "10 renamed from /e/tmp /e/d",
+            "10 created /e/tmp",
+            "10 deleted /e/d"
+        ]
+    );
 }
 
 #[test]
@@ -561,6 +691,23 @@ fn what_was_not_read_before_another_wrote_is_not_known() {
     let all = story.assembler.take_all();
     assert!(matches!(all[0].captured, Some(Captured::Absent)));
     assert!(all[1].captured.is_none(), "it is read when it is told");
+}
+
+#[test]
+fn what_was_read_before_it_was_written_again_is_not_what_it_left() {
+    let (alice, bob) = (process(10, 1), process(20, 2));
+    let mut story = Story::new();
+    story.then(&alice, "/e/f", CLOSED);
+    story.assembler.take_touched();
+    let until = story.time.plus_nanos(1);
+    story
+        .assembler
+        .set_captured(&"/e/f".into(), captured("first"), until);
+    story.then(&alice, "/e/f", CLOSED);
+    story.then(&bob, "/e/f", CLOSED);
+    let all = story.assembler.take_all();
+    assert_eq!(all.len(), 2);
+    assert!(matches!(all[0].captured, Some(Captured::Absent)));
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::io;
 use std::process::ExitCode;
 
-use crate::{client, config, store};
+use crate::{client, config, push, store};
 
 /// Says how a command ended. The numbers are part of the contract.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,6 +41,9 @@ pub enum Error {
     /// The store cannot be read or copied.
     #[error(transparent)]
     Store(#[from] store::Error),
+    /// Something with the collector did not work.
+    #[error(transparent)]
+    Collector(#[from] push::Error),
     /// The answer cannot be printed.
     #[error("print the answer: {0}")]
     Print(#[from] io::Error),
@@ -70,6 +73,7 @@ impl Error {
             Self::Client(_)
             | Self::Config(_)
             | Self::Store(_)
+            | Self::Collector(_)
             | Self::Print(_)
             | Self::Daemon(_) => Exit::Failed,
         }

@@ -2,13 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
-use change::wire::VerifyBody;
+use change::wire::{Countersigned, VerifyBody};
 use clap::Args;
 
 use super::{Context, Error, Exit};
 use crate::client::Request;
-use crate::output;
 use crate::store::{KnownHead, Reader};
+use crate::{output, push};
 
 /// Look for rows of the store that were altered, removed or inserted
 ///
@@ -18,7 +18,8 @@ use crate::store::{KnownHead, Reader};
 ///
 /// Not part of the chain are sessions, gaps and the list of which contents were forgotten. Somebody
 /// who may write to the file can compute the whole chain anew, or put an older copy in its place: keep
-/// the head that is printed on another host, and pass it to a later verification.
+/// the head that is printed on another host, and pass it to a later verification. On a host that is enrolled with
+/// a collector the newest head that this countersigned is taken, unless another is given.
 #[derive(Debug, Args)]
 pub(super) struct VerifyArgs {
     /// Read this store instead of asking the daemon
@@ -40,6 +41,7 @@ impl VerifyArgs {
             (None, Some(folder)) => Some(folder.join("tracer.db")),
             (None, None) => None,
         };
+        let head = head.or_else(|| countersigned(context, file.as_deref()));
         let body = if let Some(file) = file {
             offline(&file, head)?
         } else {
@@ -54,6 +56,23 @@ impl VerifyArgs {
             Exit::Failed
         })
     }
+}
+
+/// The head that the collector countersigned, of the store in its place; not of a copy elsewhere.
+fn countersigned(context: &Context, file: Option<&Path>) -> Option<KnownHead> {
+    let state_dir = context.config().ok()?.config.state_dir;
+    let store = state_dir.join("tracer.db");
+    if file.is_some_and(|file| file != store) {
+        return None;
+    }
+    let head = push::countersigned(&state_dir, &Reader::open_copy(&store).ok()?)?;
+    let Countersigned { chain, time, .. } = head;
+    let time = when::moment(time, &context.output.view.now);
+    context.note(&format!(
+        "compared with the head at change {} that the collector countersigned {time}",
+        chain.seq
+    ));
+    KnownHead::parse(&format!("{}:{}", chain.seq, chain.hash))
 }
 
 fn offline(file: &Path, head: Option<KnownHead>) -> Result<VerifyBody, Error> {

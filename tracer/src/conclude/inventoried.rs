@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use change::{Certainty, Change, FactValue, Subject, Text, Timestamp};
+use change::{Certainty, Change, FactValue, Note, Subject, Text, Timestamp};
 
 use super::Conclude;
 use super::ledger::Draft;
@@ -11,7 +11,7 @@ use crate::inventory::{Facts, Source};
 use crate::store::{self, Fact};
 
 /// How many facts are asked for at once.
-pub(super) const PAGE: usize = 512;
+const PAGE: usize = 512;
 
 /// Says what made somebody look at a source.
 pub enum Cause {
@@ -21,6 +21,8 @@ pub enum Cause {
         time: Timestamp,
         /// By whom, if that is known.
         by: Option<By>,
+        /// What a reader should know besides.
+        notes: Vec<Note>,
     },
     /// It is compared with the store.
     Compared {
@@ -55,7 +57,7 @@ impl Conclude {
         let was_read = self.believed.contains_key(&source);
         let believed = match self.believed.remove(&source) {
             Some(believed) => believed,
-            None => self.ledger.stored_of(source.kind(), PAGE)?,
+            None => self.stored(source)?,
         };
         // A store that knows not one of them is taken for one from before they were read.
         let is_first = !was_read && believed.is_empty();
@@ -63,11 +65,10 @@ impl Conclude {
             // One of them is not all: the first look at all of them comes.
             return Ok(0);
         }
-        let found = match only {
-            Some(keys) => with_only(&believed, found, keys),
-            None => found,
+        let changed = match only {
+            Some(keys) => differences_of(keys.iter(), &believed, &found),
+            None => differences(&believed, &found),
         };
-        let changed = differences(&believed, &found);
         for (key, before, after) in &changed {
             let subject = Subject {
                 kind: source.kind(),
@@ -92,8 +93,30 @@ impl Conclude {
             };
             self.ledger.tell_value(cause.certainly(change));
         }
-        self.believed.insert(source, found);
-        Ok(changed.len())
+        let count = changed.len();
+        let now = match only {
+            Some(_) => with_changes(believed, changed),
+            None => found,
+        };
+        self.believed.insert(source, now);
+        Ok(count)
+    }
+
+    /// The keys of a source's facts that begin with a prefix: of those that are believed, and of those that
+    /// were found.
+    pub fn keys_from(
+        &mut self,
+        source: Source,
+        prefix: &Text,
+        found: &Facts,
+    ) -> Result<BTreeSet<Text>, store::Error> {
+        let is_of_it = |key: &&Text| key.as_bytes().starts_with(prefix.as_bytes());
+        let believed = self.believe(source)?.keys();
+        Ok(believed
+            .chain(found.keys())
+            .filter(is_of_it)
+            .cloned()
+            .collect())
     }
 
     /// What of a source differs from what is believed, with the value now.
@@ -102,13 +125,7 @@ impl Conclude {
         source: Source,
         found: &Facts,
     ) -> Result<BTreeMap<Text, Option<FactValue>>, store::Error> {
-        if !self.believed.contains_key(&source) {
-            let stored = self.ledger.stored_of(source.kind(), PAGE)?;
-            self.believed.insert(source, stored);
-        }
-        let nothing = Facts::new();
-        let believed = self.believed.get(&source).unwrap_or(&nothing);
-        let differing = differences(believed, found).into_iter();
+        let differing = differences(self.believe(source)?, found).into_iter();
         Ok(differing.map(|(key, _, now)| (key, now)).collect())
     }
 
@@ -153,7 +170,14 @@ impl Conclude {
     /// Whether anything is known of a source.
     pub fn has_read(&self, source: Source) -> Result<bool, store::Error> {
         let is_known = self.believed.contains_key(&source);
-        Ok(is_known || !self.ledger.stored_of(source.kind(), 1)?.is_empty())
+        Ok(is_known || !self.stored(source)?.is_empty())
+    }
+
+    /// What the store has of a source.
+    pub(super) fn stored(&self, source: Source) -> Result<Facts, store::Error> {
+        let mut stored = self.ledger.stored_of(source.kind(), PAGE)?;
+        stored.retain(|key, _| source.owns(key));
+        Ok(stored)
     }
 }
 
@@ -168,7 +192,10 @@ impl Cause {
     /// The change as certain as its cause makes it.
     fn certainly(&self, change: Change) -> Change {
         match self {
-            Self::Written { .. } => change,
+            Self::Written { notes, .. } => Change {
+                notes: notes.clone(),
+                ..change
+            },
             Self::Compared {
                 now: _,
                 complete_until,
@@ -191,30 +218,36 @@ fn interval(complete_until: Option<Timestamp>, at_latest: Timestamp) -> [Timesta
     ]
 }
 
-/// What is believed, but for some keys as they were found.
-fn with_only(believed: &Facts, mut found: Facts, keys: &BTreeSet<Text>) -> Facts {
-    let mut all = believed.clone();
-    for key in keys {
-        match found.remove(key) {
-            Some(now) => all.insert(key.clone(), now),
-            None => all.remove(key),
+/// What is believed after it has changed.
+fn with_changes(
+    mut believed: Facts,
+    changed: Vec<(Text, Option<FactValue>, Option<FactValue>)>,
+) -> Facts {
+    for (key, _, after) in changed {
+        match after {
+            Some(after) => believed.insert(key, after),
+            None => believed.remove(&key),
         };
     }
-    all
+    believed
 }
 
 /// The keys whose values differ, with the value before and the one now.
 fn differences(before: &Facts, now: &Facts) -> Vec<(Text, Option<FactValue>, Option<FactValue>)> {
-    let mut keys: BTreeMap<&Text, (Option<&FactValue>, Option<&FactValue>)> = BTreeMap::new();
-    for (key, value) in before {
-        keys.entry(key).or_default().0 = Some(value);
-    }
-    for (key, value) in now {
-        keys.entry(key).or_default().1 = Some(value);
-    }
-    keys.into_iter()
-        .filter(|(_, (before, now))| before != now)
-        .map(|(key, (before, now))| (key.clone(), before.cloned(), now.cloned()))
+    let keys: BTreeSet<&Text> = before.keys().chain(now.keys()).collect();
+    differences_of(keys.into_iter(), before, now)
+}
+
+/// Of some keys those whose values differ, likewise.
+fn differences_of<'k>(
+    keys: impl Iterator<Item = &'k Text>,
+    before: &Facts,
+    now: &Facts,
+) -> Vec<(Text, Option<FactValue>, Option<FactValue>)> {
+    let values = keys.map(|key| (key, before.get(key), now.get(key)));
+    values
+        .filter(|(_, before, now)| before != now)
+        .map(|(key, before, now)| (key.clone(), before.cloned(), now.cloned()))
         .collect()
 }
 
@@ -244,7 +277,9 @@ mod tests {
         let believed = facts(&[("a", "1"), ("b", "1"), ("c", "1")]);
         let found = facts(&[("a", "2"), ("b", "2"), ("d", "2")]);
         let only = ["a", "c"].map(Text::from).into();
-        let taken = with_only(&believed, found, &only);
+        let only: BTreeSet<Text> = only;
+        let changed = differences_of(only.iter(), &believed, &found);
+        let taken = with_changes(believed, changed);
         assert_eq!(taken, facts(&[("a", "2"), ("b", "1")]));
     }
 }

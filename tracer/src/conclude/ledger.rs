@@ -1,7 +1,7 @@
 //! What is known of files, and what is to be written: the facts as they are after everything that
 //! was concluded, whether the store has them already or not.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use change::{
@@ -12,7 +12,7 @@ use change::{
 use super::Host;
 use crate::capture::Identity;
 use crate::enrich::By;
-use crate::inventory::Facts;
+use crate::inventory::{Facts, Owners};
 use crate::store::{self, Batch, Content, Fact, FileIdentity, Reader};
 use crate::trees::Trees;
 
@@ -61,6 +61,7 @@ pub(super) struct Ledger {
     /// Facts of this batch, which the store does not have yet.
     fresh: HashMap<Text, Option<Known>>,
     batch: Batch,
+    owners: Option<Owners>,
     /// How much of the batch is content and actors.
     heavy_bytes: usize,
 }
@@ -74,8 +75,13 @@ impl Ledger {
             stored,
             fresh,
             batch,
+            owners: None,
             heavy_bytes: 0,
         }
+    }
+
+    pub(super) fn set_owners(&mut self, owners: Option<Owners>) {
+        self.owners = owners;
     }
 
     pub(super) fn rename_host(&mut self, name: String) {
@@ -105,18 +111,25 @@ impl Ledger {
         Ok(fact.and_then(known))
     }
 
-    /// What the store believes of all that is below a directory.
-    pub(super) fn stored_below(
-        &self,
-        directory: &Text,
-    ) -> Result<Vec<(Text, Known)>, store::Error> {
-        let mut below = Vec::new();
+    /// What is believed of all that is below a directory.
+    pub(super) fn below(&self, directory: &Text) -> Result<Vec<(Text, Known)>, store::Error> {
+        let mut below = BTreeMap::new();
         self.stored.facts_under(directory.as_bytes(), &mut |fact| {
             let path = fact.subject.key.clone();
             below.extend(known(fact).map(|known| (path, known)));
         })?;
-        below.retain(|(path, _)| path != directory);
-        Ok(below)
+        let is_below = |path: &Text| {
+            let rest = path.as_bytes().strip_prefix(directory.as_bytes());
+            rest.is_some_and(|rest| rest.starts_with(b"/"))
+        };
+        for (path, fresh) in self.fresh.iter().filter(|(path, _)| is_below(path)) {
+            match fresh {
+                Some(fresh) => below.insert(path.clone(), fresh.clone()),
+                None => below.remove(path),
+            };
+        }
+        below.remove(directory);
+        Ok(below.into_iter().collect())
     }
 
     /// Takes in what a file is from now on; none where it is gone.
@@ -146,10 +159,24 @@ impl Ledger {
     pub(super) fn tell(&mut self, draft: Draft) {
         let is_watched = |path: &Text| self.trees.contains(path);
         if is_watched(&draft.path) || draft.from.as_ref().is_some_and(is_watched) {
-            let change = self.change(draft);
+            let package = self.package(&draft);
+            let change = Change {
+                package,
+                ..self.change(draft)
+            };
             self.weigh(&change);
             self.batch.changes.push(change);
         }
+    }
+
+    /// The package that a file belongs to, by any of its names.
+    fn package(&mut self, draft: &Draft) -> Option<String> {
+        let owners = self.owners.as_mut()?;
+        owners.refresh();
+        let is_gone = draft.op == Op::Delete;
+        let names = std::iter::once(&draft.path).chain(&draft.from);
+        let mut found = names.filter_map(|name| owners.of(name, is_gone));
+        found.next().map(str::to_owned)
     }
 
     /// Counts an actor that the change before this one does not share.
@@ -168,9 +195,11 @@ impl Ledger {
 
     /// Takes in a change that nobody saw happen.
     pub(super) fn tell_late(&mut self, draft: Draft, between: [Timestamp; 2]) {
+        let package = self.package(&draft);
         let change = Change {
             certainty: Certainty::Late,
             between: Some(between),
+            package,
             ..self.change(draft)
         };
         self.batch.changes.push(change);
@@ -238,6 +267,7 @@ impl Ledger {
             run,
             operations,
             notes,
+            package: None,
             actor,
         }
     }

@@ -3,10 +3,9 @@
 use change::{Certainty, Change, FactValue, Note, Op, Subject, Text, Timestamp};
 
 use super::Conclude;
-use super::inventoried::PAGE;
 use super::ledger::Draft;
 use crate::enrich::By;
-use crate::inventory::Source;
+use crate::inventory::{Facts, Source};
 use crate::store::{self, Fact};
 use crate::written::{Outcome, Trust, Write};
 
@@ -96,12 +95,9 @@ impl Conclude {
     }
 
     /// What is believed of a source.
-    pub(super) fn believe(
-        &mut self,
-        source: Source,
-    ) -> Result<&crate::inventory::Facts, store::Error> {
+    pub fn believe(&mut self, source: Source) -> Result<&Facts, store::Error> {
         if !self.believed.contains_key(&source) {
-            let stored = self.ledger.stored_of(source.kind(), PAGE)?;
+            let stored = self.stored(source)?;
             self.believed.insert(source, stored);
         }
         Ok(self.believed.entry(source).or_default())

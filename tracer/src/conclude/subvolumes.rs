@@ -57,7 +57,7 @@ impl Conclude {
 
     /// What is known of subvolumes that are not in their directory any more, innermost first.
     fn gone(&self, directory: &Text, present: &BTreeSet<Text>) -> Result<Vec<Text>, store::Error> {
-        let below = self.ledger.stored_below(directory)?;
+        let below = self.ledger.below(directory)?;
         let is_in = |path: &Text| {
             path::split(path.as_bytes()).is_some_and(|(parent, _)| parent == directory.as_bytes())
         };

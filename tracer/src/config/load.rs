@@ -343,7 +343,7 @@ mod tests {
     #[test]
     fn an_error_names_file_place_key_and_what_is_allowed() {
         let error = |text: &str| Folder::new(&[("tracer.toml", text)]).error();
-        insta::assert_snapshot!(error("\nwacth = []\n"), @"read configuration `tracer.toml`, line 2, column 1, key `wacth`: unknown field `wacth`, expected one of `state_dir`, `socket`, `socket_group`, `mode`, `watch`, `ignore`, `compare_seconds`, `content`, `secrets`, `packages`, `runs`, `mounts`");
+        insta::assert_snapshot!(error("\nwacth = []\n"), @"read configuration `tracer.toml`, line 2, column 1, key `wacth`: unknown field `wacth`, expected one of `state_dir`, `socket`, `socket_group`, `mode`, `watch`, `ignore`, `compare_seconds`, `content`, `secrets`, `packages`, `runs`, `mounts`, `collector`");
         insta::assert_snapshot!(error("[content]\nkeep = 1\n"), @"read configuration `tracer.toml`, line 2, column 1, key `content.keep`: unknown field `keep`, expected `keep_bytes` or `hash_bytes`");
         insta::assert_snapshot!(error("[content]\nkeep_bytes = \"1 MiB\"\n"), @r#"read configuration `tracer.toml`, line 2, column 14, key `content.keep_bytes`: invalid type: string "1 MiB", expected a whole number"#);
         insta::assert_snapshot!(error("mode = \"kprobes\"\n"), @"read configuration `tracer.toml`, line 1, column 8, key `mode`: unknown variant `kprobes`, expected one of `auto`, `trampolines`, `fanotify`");

@@ -7,7 +7,7 @@ use toml::{Table, Value};
 use super::{Config, Loaded};
 
 /// Each key in order, and what it says. `*_bytes` are whole numbers.
-const KEYS: [(&str, &str); 16] = [
+const KEYS: [(&str, &str); 20] = [
     ("state_dir", "Directory of the store"),
     ("socket", "Unix socket on which the daemon answers"),
     (
@@ -48,6 +48,11 @@ const KEYS: [(&str, &str); 16] = [
         "File in which dpkg has the state of each package; empty for none",
     ),
     (
+        "packages.root",
+        "Folder below which the databases of rpm, apk, pacman, pip, npm and gem are looked for, at the places that they \
+         have there; empty for none",
+    ),
+    (
         "runs.package_managers",
         "Commands that are package managers: the name of an executable or a script, `*` at its end for any \
          rest, and behind a space the first argument that it must have",
@@ -63,6 +68,19 @@ const KEYS: [(&str, &str); 16] = [
     (
         "mounts.ignore_types",
         "File systems whose mounts are no news, as looking at a file mounts them, or as they hold no files",
+    ),
+    (
+        "collector.url",
+        "The collector, such as `https://collector.example:7443`; empty for the one that the host was enrolled with. \
+         Nothing is sent before `tracer enrol`",
+    ),
+    (
+        "collector.contents",
+        "Globs of paths whose content travels to the collector, as far as it is kept here; of others hashes do",
+    ),
+    (
+        "collector.labels",
+        "What the host is, such as `role=db`; what was said when it was enrolled counts more",
     ),
 ];
 

@@ -5,7 +5,8 @@ use std::path::{Component, Path};
 
 use globset::{Glob, GlobBuilder};
 
-use super::{Config, ContentLimits, Mounts, Packages, Runs, Secrets};
+use super::{Collector, Config, ContentLimits, Mounts, Packages, Runs, Secrets};
+use crate::push::Address;
 
 /// The longest path that fits a Unix socket's address, with the NUL at the end.
 const SOCKET_PATH_BYTES: usize = 107;
@@ -30,11 +31,16 @@ pub(super) fn check(config: &Config) -> Result<(), (&'static str, String)> {
         compare_seconds: _,
         content,
         secrets,
-        packages: Packages { dpkg },
+        packages: Packages { dpkg, root },
         runs,
         mounts: Mounts {
             ignore: ignored_mounts,
             ignore_types: _,
+        },
+        collector: Collector {
+            url,
+            contents,
+            labels,
         },
     } = config;
     let Runs {
@@ -59,6 +65,7 @@ pub(super) fn check(config: &Config) -> Result<(), (&'static str, String)> {
         paths.iter().try_for_each(|pattern| compiles(pattern)),
     )?;
     at("packages.dpkg", database(dpkg))?;
+    at("packages.root", database(root))?;
     let commands = |names: &[String]| names.iter().try_for_each(|name| command(name));
     at("runs.package_managers", commands(package_managers))?;
     at("runs.config_management", commands(config_management))?;
@@ -67,6 +74,17 @@ pub(super) fn check(config: &Config) -> Result<(), (&'static str, String)> {
         ignored_mounts
             .iter()
             .try_for_each(|pattern| compiles(pattern)),
+    )?;
+    if !url.is_empty() {
+        at("collector.url", Address::parse(url).map(drop))?;
+    }
+    at(
+        "collector.contents",
+        contents.iter().try_for_each(|pattern| compiles(pattern)),
+    )?;
+    at(
+        "collector.labels",
+        labels.iter().try_for_each(|text| label(text)),
     )?;
     if keep_bytes > hash_bytes {
         let message = format!(
@@ -121,7 +139,7 @@ fn database(path: &Path) -> Result<(), String> {
     match path.to_str() {
         Some(name) if !name.contains(['*', '?', '[', '{', '\\']) => Ok(()),
         _ => Err(format!(
-            "`{}` must be the name of one file, in UTF-8 and without a pattern",
+            "`{}` must be one name, in UTF-8 and without a pattern",
             path.display()
         )),
     }
@@ -150,6 +168,20 @@ fn watchable(tree: &str) -> Result<(), String> {
         ));
     }
     Ok(())
+}
+
+/// A name, and a value.
+fn label(text: &str) -> Result<(), String> {
+    let (name, value) = text.split_once('=').unwrap_or_default();
+    let is_good =
+        |text: &str| !text.is_empty() && text.len() <= 255 && !text.chars().any(char::is_control);
+    if is_good(name) && is_good(value) {
+        return Ok(());
+    }
+    Err(format!(
+        "`{}` must be a name, `=` and a value, such as `role=db`",
+        text.escape_debug()
+    ))
 }
 
 fn compiles(pattern: &str) -> Result<(), String> {
@@ -207,6 +239,19 @@ mod tests {
         assert_eq!(
             key(|config| config.ignore.push("*.swp".to_owned())),
             "ignore"
+        );
+        for wrong in ["http://x", "x:1"] {
+            let mut config = Config::default();
+            config.collector.url = wrong.to_owned();
+            assert_eq!(check(&config).unwrap_err().0, "collector.url");
+        }
+        assert_eq!(
+            key(|config| config.collector.labels.push("role".to_owned())),
+            "collector.labels"
+        );
+        assert_eq!(
+            key(|config| config.collector.contents.push("etc".to_owned())),
+            "collector.contents"
         );
         assert_eq!(
             key(|config| config.content.hash_bytes = 1),

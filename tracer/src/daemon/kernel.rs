@@ -3,11 +3,11 @@
 //! Somebody who asks goes through all of them: the ring's reader, then fanotify's where there is
 //! one, then the pipeline. Each hands on first what the kernel had told it by then.
 
-use std::io::{Read as _, Write as _};
+mod bell;
+
 use std::os::fd::AsFd as _;
-use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, channel, sync_channel};
+use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -15,11 +15,15 @@ use std::time::{Duration, Instant};
 use anyhow::Context as _;
 use change::Text;
 
+use self::bell::{Bell, Door, Knock, bell};
 use super::budget::Budget;
 use super::shared::{Shared, add};
 use super::{
-    Asker, Input, PROCESSES_BYTES, RECORDS_BYTES, Records, SIGNALS_BYTES, mounts, privileges,
+    Asker, Input, PROCESSES_BYTES, RECORDS_BYTES, Records, SIGNALS_BYTES, bus, mounts, privileges,
+    services,
 };
+use crate::bus::Bus;
+use crate::capture::Capture;
 use crate::fanotify::{FULL_QUEUE, Fanotify, Signal};
 use crate::probes;
 
@@ -27,6 +31,8 @@ use crate::probes;
 pub(super) struct Source {
     pub(super) records: probes::Records,
     pub(super) fanotify: Option<Fanotify>,
+    pub(super) bus: Option<Bus>,
+    pub(super) capture: Arc<Capture>,
 }
 
 impl Source {
@@ -100,53 +106,17 @@ impl Settler {
         let mut bell = self.bell.lock().unwrap_or_else(PoisonError::into_inner);
         bell.ring(Knock::Mounts);
     }
-}
 
-/// What the threads pass on to each other, each when it has handed on what came before.
-enum Knock {
-    Ask(Asker),
-    /// Something was mounted or unmounted.
-    Mounts,
-}
-
-/// Passes knocks to a thread that waits for the kernel, and wakes it.
-struct Bell {
-    knocks: Sender<Knock>,
-    wake: UnixStream,
-}
-
-/// The other end of a [`Bell`].
-struct Door {
-    knocks: Receiver<Knock>,
-    woken: UnixStream,
-}
-
-fn bell() -> anyhow::Result<(Bell, Door)> {
-    let (to, knocks) = channel();
-    let pipe = UnixStream::pair().and_then(|(wake, woken)| {
-        wake.set_nonblocking(true)?;
-        woken.set_nonblocking(true)?;
-        Ok((wake, woken))
-    });
-    let (wake, woken) = pipe.context("make the pipe that wakes a thread")?;
-    Ok((Bell { knocks: to, wake }, Door { knocks, woken }))
-}
-
-impl Bell {
-    fn ring(&mut self, knock: Knock) {
-        if self.knocks.send(knock).is_ok() {
-            // A full pipe means that the thread is awake anyway.
-            drop(self.wake.write(&[1]));
-        }
+    /// Something happened to a service.
+    pub(super) fn services_changed(&self, look: services::Look) {
+        let mut bell = self.bell.lock().unwrap_or_else(PoisonError::into_inner);
+        bell.ring(Knock::Services(Box::new(look)));
     }
-}
 
-impl Door {
-    /// Who knocked until now.
-    fn open(&mut self) -> Vec<Knock> {
-        let mut wakes = [0; 64];
-        while matches!(self.woken.read(&mut wakes), Ok(count) if count > 0) {}
-        self.knocks.try_iter().collect()
+    /// Something was heard on the system bus.
+    pub(super) fn heard(&self, heard: bus::Heard) {
+        let mut bell = self.bell.lock().unwrap_or_else(PoisonError::into_inner);
+        bell.ring(Knock::Heard(Box::new(heard)));
     }
 }
 
@@ -177,7 +147,12 @@ pub(super) fn watch(
     inputs: &SyncSender<Input>,
     shared: Arc<Shared>,
 ) -> anyhow::Result<Watching> {
-    let Source { records, fanotify } = source;
+    let Source {
+        records,
+        fanotify,
+        bus,
+        capture,
+    } = source;
     let (ring_bell, ring_door) = bell()?;
     let records_bytes = if fanotify.is_some() {
         PROCESSES_BYTES
@@ -205,7 +180,7 @@ pub(super) fn watch(
         budget: Budget::new(records_bytes),
         door: ring_door,
         next: fanotify_bell,
-        shared,
+        shared: Arc::clone(&shared),
     };
     let read_stop = Arc::clone(&stop);
     threads.push(spawn("ring", move || reader.run(&read_stop))?);
@@ -215,6 +190,14 @@ pub(super) fn watch(
     let to_tell = settler.clone();
     // Nobody waits for it to end: it holds nothing that is to be written.
     drop(spawn("mounts", move || mounts::watch(&to_tell))?);
+    let to_tell = settler.clone();
+    drop(spawn("services", move || {
+        services::watch(&to_tell, &capture);
+    })?);
+    if let Some(bus) = bus {
+        let to_tell = settler.clone();
+        drop(spawn("bus", move || bus::listen(bus, &to_tell, &shared))?);
+    }
     Ok(Watching {
         settler,
         stop,
@@ -258,16 +241,10 @@ impl FanotifyReader {
             };
             self.hand_on(signals)?;
         }
-        let input = match knock {
-            Knock::Ask(asker) => Input::Settle(asker),
-            Knock::Mounts => {
-                if self.fanotify.remount() {
-                    self.inputs.send(Input::Remounted).ok()?;
-                }
-                Input::Mounts
-            }
-        };
-        self.inputs.send(input).ok()
+        if matches!(knock, Knock::Mounts) && self.fanotify.remount() {
+            self.inputs.send(Input::Remounted).ok()?;
+        }
+        self.inputs.send(knock.into()).ok()
     }
 
     /// None when nobody takes it any more.
@@ -308,10 +285,9 @@ impl RingReader {
             let count = self.take()?;
             for knock in self.door.open() {
                 self.take_until_empty()?;
-                match (&mut self.next, knock) {
-                    (Some(bell), knock) => bell.ring(knock),
-                    (None, Knock::Ask(asker)) => self.inputs.send(Input::Settle(asker)).ok()?,
-                    (None, Knock::Mounts) => self.inputs.send(Input::Mounts).ok()?,
+                match &mut self.next {
+                    Some(bell) => bell.ring(knock),
+                    None => self.inputs.send(knock.into()).ok()?,
                 }
             }
             if count == 0 {

@@ -10,12 +10,13 @@ use anyhow::Context as _;
 use change::{Text, Timestamp};
 use rustix::time::{ClockId, clock_gettime};
 
-use super::decided::Decided;
+use super::decided::{Decided, Only, names};
+use super::heartbeat::boot;
 use super::now;
 use super::pipeline::Pipeline;
 use crate::conclude::Cause;
 use crate::inventory::{Facts, HOST_NAME, Inventory, NAME, Source};
-use crate::observed::{Action, FileEvent, Who};
+use crate::observed::{FileEvent, Who};
 use crate::store::{self, Reader};
 
 /// How long at least the machine is left alone.
@@ -23,9 +24,6 @@ const REST_NS: i64 = 600_000_000_000;
 
 /// The key of the store's table of single values: the boot, and when the machine was read last.
 const META: &str = "machine";
-
-/// Names the boot; another after each.
-const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
 
 /// What was read of the machine, off the pipeline's thread: some of it takes long.
 pub(super) type Read = Vec<(Source, io::Result<Option<Facts>>)>;
@@ -62,10 +60,9 @@ pub(super) struct MachineSeen {
 impl MachineSeen {
     /// Where the runs before left off; `heartbeat` is their last.
     pub(super) fn of(reader: &Reader, heartbeat: Option<Timestamp>) -> Result<Self, store::Error> {
-        let boot = fs::read_to_string(BOOT_ID).unwrap_or_default();
         let known = reader.meta(META)?.unwrap_or_default();
         let known = String::from_utf8_lossy(&known).into_owned();
-        Ok(Self::since(boot.trim().to_owned(), &known, heartbeat))
+        Ok(Self::since(boot(), &known, heartbeat))
     }
 
     fn since(boot: String, known: &str, heartbeat: Option<Timestamp>) -> Self {
@@ -133,16 +130,7 @@ impl Pipeline {
 
     /// Something was done to a file that decides how the host is set up.
     pub(super) fn host_touched(&mut self, time: Timestamp, who: &Who, event: &FileEvent) {
-        let names = match &event.action {
-            Action::Renamed { from, .. } => [Some(&event.path), Some(&from.path)],
-            Action::Closed { .. }
-            | Action::Linked { .. }
-            | Action::Symlinked { .. }
-            | Action::Deleted => [Some(&event.path), None],
-            _ => return,
-        };
-        let names = names.into_iter().flatten();
-        let keys: BTreeSet<Text> = names.filter_map(Inventory::decides).collect();
+        let keys: BTreeSet<Text> = names(event).filter_map(Inventory::decides).collect();
         if keys.is_empty() {
             return;
         }
@@ -157,8 +145,9 @@ impl Pipeline {
         self.decide(Decided {
             time,
             who: who.clone(),
+            unit: None,
             source: Source::Host,
-            only: Some(keys),
+            only: Only::These(keys),
             found,
         });
     }

@@ -4,7 +4,7 @@
 //! Who did it is known where a program at the kernel's functions told. All else is late: found by looking
 //! when the kernel says that the mounts are others.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::thread;
 use std::time::Duration;
@@ -181,7 +181,11 @@ impl Pipeline {
         }
         let facts = mounted.facts.clone();
         let by = self.enrich.by(who, time);
-        let cause = Cause::Written { time, by };
+        let cause = Cause::Written {
+            time,
+            by,
+            notes: Vec::new(),
+        };
         self.conclude
             .inventory(Source::Mounts, facts, Some(&about), &cause)?;
         Ok(())
@@ -195,6 +199,7 @@ impl Pipeline {
         self.mounts.is_behind = false;
         let since = std::mem::replace(&mut self.mounts.until, looked);
         let mut before = std::mem::take(&mut self.mounts.untold);
+        let mut late: BTreeMap<[Timestamp; 2], BTreeSet<Text>> = BTreeMap::new();
         for (key, value) in differing {
             let known = before.remove(&key).filter(|known| known.value == value);
             let untold = known.unwrap_or(Untold {
@@ -205,18 +210,19 @@ impl Pipeline {
             let may_be_told = self.watches_by_probes && age(seen, looked) < TELLING_NS;
             if may_be_told {
                 self.mounts.untold.insert(key, untold);
-                continue;
+            } else {
+                late.entry(untold.between).or_default().insert(key);
             }
-            let [from, seen] = untold.between;
+        }
+        for ([from, seen], keys) in late {
             let cause = Cause::Compared {
                 now: looked,
                 complete_until: Some(from),
                 at_latest: seen,
             };
-            let only = [key].into();
             let facts = found.facts.clone();
             self.conclude
-                .inventory(Source::Mounts, facts, Some(&only), &cause)?;
+                .inventory(Source::Mounts, facts, Some(&keys), &cause)?;
         }
         self.mounts.take(found);
         self.look_at_name([since, looked])

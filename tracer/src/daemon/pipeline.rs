@@ -10,17 +10,19 @@ use change::{Change, Text, Timestamp};
 use tokio::sync::broadcast;
 
 use super::clocks::Clocks;
-use super::decided::Decided;
-use super::inventory::ModuleTouched;
+use super::comparing::Comparing;
+use super::decided::Waiting;
+use super::heartbeat::Heartbeat;
 use super::kernel::Settler;
 use super::machine::MachineSeen;
-use super::memory;
+use super::modules::ModulesSeen;
 use super::mounts::MountsSeen;
 use super::room::Room;
+use super::services::ServicesSeen;
 use super::settings::Written;
 use super::shared::{Shared, add};
-use super::upkeep::{Comparing, Losses};
-use super::{Input, Records, now};
+use super::upkeep::Losses;
+use super::{Input, Records, memory, now};
 use crate::assemble::{Assembled, Assembler};
 use crate::capture::Capture;
 use crate::conclude::Conclude;
@@ -50,11 +52,12 @@ pub(super) struct Pipeline {
     pub(super) capture: Arc<Capture>,
     pub(super) inventory: Inventory,
     /// Kernel modules that are coming or going.
-    pub(super) modules: Vec<ModuleTouched>,
+    pub(super) modules: ModulesSeen,
     /// What files decided, and is not told of yet.
-    pub(super) decided: Vec<Decided>,
+    pub(super) waiting: Waiting,
     pub(super) mounts: MountsSeen,
     pub(super) machine: MachineSeen,
+    pub(super) services: ServicesSeen,
     /// Sysctls that were written.
     pub(super) written: Written,
     pub(super) probes: Probes,
@@ -67,8 +70,8 @@ pub(super) struct Pipeline {
     /// All that happened until then has been worked on. Under load it lags behind the clock, and
     /// what seems to rest by the clock may go on in what still waits.
     pub(super) horizon: Timestamp,
-    pub(super) heartbeat: Timestamp,
-    /// The clocks when they were looked at last. All that waits goes by them, and moves with them.
+    pub(super) heartbeat: Heartbeat,
+    /// The clocks as they were looked at last, with the time of day that all that waits goes by.
     pub(super) clocks: Clocks,
     /// When the last transaction began.
     pub(super) committed: Timestamp,
@@ -92,12 +95,7 @@ impl Pipeline {
     /// Works until it is told to stop.
     pub(super) fn run(&mut self, queue: &Receiver<Input>) -> anyhow::Result<()> {
         loop {
-            let is_idle = self.assembler.is_empty()
-                && self.modules.is_empty()
-                && self.written.is_empty()
-                && !self.mounts.is_waiting()
-                && self.decided.is_empty();
-            let wait = if is_idle && self.conclude.waiting() == 0 {
+            let wait = if self.is_at_rest() && self.conclude.waiting() == 0 {
                 IDLE
             } else {
                 TICK
@@ -119,15 +117,28 @@ impl Pipeline {
             }
             self.look_around()?;
         }
+        self.read_put_aside(0);
+        self.read_worked_on(true);
         self.conclude_decided();
         let left = self.assembler.take_all();
         self.conclude_all(left)?;
         self.settle_writes(true);
+        self.settle_services();
         self.commit(Some(now()))?;
         if self.room.is_lacking() {
             anyhow::bail!("what was in hand at the end could not be written");
         }
         self.writer.checkpoint().context("close the store")
+    }
+
+    /// Whether nothing is in the making.
+    pub(super) fn is_at_rest(&self) -> bool {
+        self.assembler.is_empty()
+            && self.modules.is_at_rest()
+            && self.written.is_empty()
+            && !self.mounts.is_waiting()
+            && self.waiting.is_empty()
+            && !self.services.is_waiting()
     }
 
     /// Nothing waits any more.
@@ -154,6 +165,7 @@ impl Pipeline {
                 self.compare_inventory()?;
                 self.reconciled(completely);
                 self.commit(Some(now()))?;
+                self.shared.push.compared();
                 memory::give_back();
                 Ok(())
             }
@@ -170,12 +182,21 @@ impl Pipeline {
                 }
                 Ok(())
             }
+            Input::Services(look) => {
+                self.look_at_services(*look);
+                self.commit_if_much()
+            }
+            Input::Heard(heard) => {
+                self.take_heard(*heard);
+                self.commit_if_much()
+            }
             Input::Remounted => {
                 self.compare_again();
                 Ok(())
             }
             Input::Settle(asker) => {
                 self.capture_touched()?;
+                self.read_worked_on(false);
                 self.conclude_decided();
                 let settled = self.assembler.take_all_settled(asker.about.as_ref());
                 self.conclude_all(settled)?;
@@ -237,18 +258,13 @@ impl Pipeline {
         self.enrich.observe(&observation, time);
         let Observation { who, event, .. } = observation;
         self.horizon = self.horizon.max(time);
-        let inventory = &self.inventory;
-        let is_database = |path: &Text| inventory.source_of(path).is_some();
         match event {
-            Event::File(event) if is_database(&event.path) => {
-                self.database_touched(time, &who, &event);
-            }
-            Event::File(event) if event.other_name().is_some_and(is_database) => {
-                // A copy that is put aside, outside the trees.
-            }
+            Event::File(event) if self.is_about_database(time, &who, &event) => {}
             Event::File(event) => {
                 add(&self.shared.file_records, 1);
                 self.host_touched(time, &who, &event);
+                self.parts_touched(time, &who, &event);
+                self.unit_file_touched(time, &who, &event);
                 let enrich = &self.enrich;
                 let is_same_program = |a: &Who, b: &Who| enrich.is_same_program(a, b);
                 let names = event.placed_directory();
@@ -260,9 +276,13 @@ impl Pipeline {
             Event::Sysctl(write) => self.sysctl_written(time, &who, write),
             Event::Setting { path } => self.setting_written(time, &who, &path),
             Event::Sysrq { key } => self.sysrq_asked(time, &who, key),
-            Event::Module { name } => self.module_touched(time, &who, name),
+            Event::Module(step) => self.module_touched(time, &who, step),
             Event::Mount(touched) => self.mount_touched(time, &who, &touched),
-            Event::Fork { .. } | Event::Exec(_) | Event::Exit { .. } => {}
+            Event::Fork { .. }
+            | Event::Exec(_)
+            | Event::Exit { .. }
+            | Event::Signal(_)
+            | Event::Cgroup { .. } => {}
         }
     }
 

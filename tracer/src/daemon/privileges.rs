@@ -69,13 +69,34 @@ impl Own {
         };
         let files = [store.clone(), beside("-wal"), beside("-shm")];
         let folders = [Some(state_dir), socket_dir.as_ref()];
-        let all = folders.into_iter().flatten().chain(&files);
+        let collector = files_in(&crate::push::folder(state_dir))?;
+        let all = folders
+            .into_iter()
+            .flatten()
+            .chain(&files)
+            .chain(&collector);
         for path in all {
             let given = give(path, id);
             given.with_context(|| format!("make `{}` the daemon's own", path.display()))?;
         }
         Ok(())
     }
+}
+
+/// A folder with the files in it; nothing where there is none.
+fn files_in(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
+    let read = || -> io::Result<Vec<PathBuf>> {
+        let entries = match fs::read_dir(folder) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            entries => entries?,
+        };
+        let mut found = vec![folder.to_owned()];
+        for entry in entries {
+            found.push(entry?.path());
+        }
+        Ok(found)
+    };
+    read().with_context(|| format!("look into `{}`", folder.display()))
 }
 
 fn give(path: &Path, id: u32) -> io::Result<()> {

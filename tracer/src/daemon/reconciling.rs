@@ -44,7 +44,10 @@ pub(super) struct Comparison {
 
 impl Comparison {
     /// Compares on a thread of its own and hands each difference to the pipeline.
-    pub(super) fn start(self, store: &Path, inputs: SyncSender<Input>) {
+    ///
+    /// # Errors
+    /// When the thread does not start.
+    pub(super) fn start(self, store: &Path, inputs: SyncSender<Input>) -> io::Result<()> {
         let store = store.to_owned();
         let work = move || {
             // Whoever else wants the processor or the disk goes first: the kernel takes the priority
@@ -64,9 +67,7 @@ impl Comparison {
             drop(inputs.send(Input::Reconciled { completely }));
         };
         let thread = thread::Builder::new().name("reconcile".to_owned());
-        if let Err(error) = thread.spawn(work) {
-            tracing::error!("start comparing the trees with the store: {error}");
-        }
+        thread.spawn(work).map(drop)
     }
 
     fn run(&self, store: &Path, inputs: &SyncSender<Input>) -> io::Result<()> {

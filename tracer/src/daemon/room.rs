@@ -1,6 +1,8 @@
 //! What to do while the store takes nothing, as its disk is full or was mounted read-only: say so, go on
 //! watching, and once there is room again make it a gap and compare.
 
+use std::mem;
+
 use change::wire::{CheckBody, CheckState, SessionBody};
 use change::{Gap, GapReason, Run, Timestamp};
 
@@ -47,6 +49,11 @@ impl Room {
         let times = batch.changes.iter().map(|change| change.time);
         self.oldest = times.min();
     }
+
+    /// The store took the batch: none of it is to be written again.
+    fn let_go(&mut self) -> Option<Lack> {
+        mem::take(self).lacking
+    }
 }
 
 impl Pipeline {
@@ -67,9 +74,7 @@ impl Pipeline {
 
     /// A batch was written. If it is the first one again, what lies behind is a gap.
     pub(super) fn has_room(&mut self) -> anyhow::Result<()> {
-        self.room.gaps.clear();
-        self.room.sessions.clear();
-        let Some(Lack { since, why }) = self.room.lacking.take() else {
+        let Some(Lack { since, why }) = self.room.let_go() else {
             return Ok(());
         };
         tracing::info!("the store can be written again");
@@ -89,4 +94,45 @@ fn set_check(shared: &Shared, detail: Option<String>) {
             detail,
         }),
     );
+}
+
+#[cfg(test)]
+mod tests {
+    use change::RunKind;
+
+    use super::*;
+    use crate::store::example;
+
+    fn batch() -> Batch {
+        let run = example::run(1, RunKind::Command, &example::alice(1), 1, None);
+        Batch {
+            gaps: vec![example::gap(GapReason::Stopped, 1, Some(2))],
+            sessions: vec![example::session(1, 1)],
+            runs: vec![run],
+            ..Batch::default()
+        }
+    }
+
+    #[test]
+    fn what_the_store_did_not_take_goes_with_the_next_batch_and_what_it_took_does_not() {
+        let mut room = Room::default();
+        room.hold(&mut batch());
+        let mut next = Batch::default();
+        room.hold(&mut next);
+        let Batch {
+            gaps,
+            sessions,
+            runs,
+            ..
+        } = batch();
+        assert_eq!(
+            (&next.gaps, &next.sessions, &next.runs),
+            (&gaps, &sessions, &runs)
+        );
+
+        assert!(room.let_go().is_none());
+        let mut last = Batch::default();
+        room.hold(&mut last);
+        assert!(last.gaps.is_empty() && last.sessions.is_empty() && last.runs.is_empty());
+    }
 }

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use change::Timestamp;
@@ -10,6 +10,7 @@ use change::wire::{CheckBody, Counters, StatusBody};
 
 use crate::answers::Answers;
 use crate::conclude::Host;
+use crate::push::Push;
 use crate::trees::{RootDepth, Trees};
 
 /// Shared between the daemon's threads.
@@ -24,6 +25,10 @@ pub(super) struct Shared {
     pub(super) file_records: AtomicU64,
     pub(super) lost: AtomicU64,
     pub(super) changes: AtomicU64,
+    /// Whether the host is being compared with the store, or soon will be for the first time.
+    pub(super) is_comparing: AtomicBool,
+    /// How sending to the collector stands.
+    pub(super) push: Arc<Push>,
 }
 
 impl Shared {
@@ -41,12 +46,14 @@ impl Shared {
         let watched = roots
             .iter()
             .filter(|root| root.depth != RootDepth::Children);
-        let checks = self
+        let mut checks = self
             .checks
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .clone();
         let is_written = !checks.iter().any(|check| check.name == super::room::CHECK);
+        let last_seq = answers.last_seq().unwrap_or(0);
+        checks.extend(self.push.checks(last_seq));
         StatusBody {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             host: self.host.id.clone(),
@@ -54,13 +61,14 @@ impl Shared {
             pid: std::process::id(),
             started: self.started,
             mode: self.mode.to_owned(),
-            last_seq: answers.last_seq().unwrap_or(0),
+            last_seq,
             // A gap that cannot be written yet is open all the same.
             complete_since: if is_written {
                 answers.complete_since().ok().flatten()
             } else {
                 None
             },
+            comparing: self.is_comparing.load(Ordering::Relaxed),
             counters: Counters {
                 records: self.records.load(Ordering::Relaxed),
                 file_records: self.file_records.load(Ordering::Relaxed),
@@ -70,6 +78,7 @@ impl Shared {
             store_bytes: store_bytes(&self.store_path),
             resident_bytes: resident_bytes(),
             watched: watched.map(|root| root.path.to_string()).collect(),
+            collector: self.push.body(last_seq),
             doctor: checks,
         }
     }

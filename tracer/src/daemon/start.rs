@@ -3,9 +3,8 @@
 use std::fs;
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::Mutex;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow, bail};
@@ -13,15 +12,22 @@ use change::wire::{CheckBody, CheckState};
 use change::{Gap, GapReason, Timestamp};
 
 use super::clocks::Clocks;
+use super::comparing::{Comparing, first_comparison};
+use super::decided::Waiting;
+use super::heartbeat::Heartbeat;
 use super::kernel::Source;
 use super::machine::MachineSeen;
+use super::modules::ModulesSeen;
 use super::mounts::MountsSeen;
 use super::pipeline::{Pipeline, set_checks};
 use super::room::Room;
+use super::services::ServicesSeen;
 use super::settings::Written;
-use super::upkeep::{Comparing, Losses, first_comparison, watch_roots};
-use super::{Shared, is_worse_than_ok, now, privileges};
+use super::this_host::{self, this_host};
+use super::upkeep::{Losses, watch_roots};
+use super::{Shared, bus, is_worse_than_ok, now, packages, privileges};
 use crate::assemble::Assembler;
+use crate::bus::Bus;
 use crate::capture::{Capture, CaptureConfig};
 use crate::conclude::{Conclude, Host};
 use crate::config::{Config, Mode};
@@ -30,6 +36,7 @@ use crate::enrich::Enrich;
 use crate::fanotify::Fanotify;
 use crate::inventory::Inventory;
 use crate::probes::{self, Probes, Scope, selftest};
+use crate::push::{self, Push};
 use crate::reconcile::Began;
 use crate::store::{Batch, Reader, Writer};
 use crate::trees::Trees;
@@ -47,22 +54,21 @@ struct Watch {
     probes: Probes,
     records: probes::Records,
     fanotify: Option<Fanotify>,
+    bus: Option<Bus>,
     mode: &'static str,
     checks: Vec<CheckBody>,
 }
 
 pub(super) fn start(config: &Config) -> anyhow::Result<Started> {
     let started = now();
-    // Where it was started from must not be kept from being unmounted.
-    std::env::set_current_dir("/").context("leave the working directory")?;
-    make_folder(&config.state_dir)?;
+    move_in(config)?;
     let store_path = config.state_dir.join("tracer.db");
     let mut writer = Writer::open(&store_path)?;
-    let host = host(&mut writer)?;
+    let host = this_host(&mut writer)?;
     let capture = Arc::new(capture(config, &mut writer)?);
     let inventory = inventory(config, &capture)?;
     let trees = Arc::new(trees(config, &inventory)?);
-    let mut watch = choose(config, &trees)?;
+    let mut watch = choose(config, &trees, &inventory)?;
     know_self(&mut watch.probes)?;
     if watch.fanotify.is_none() {
         let limit = watch_roots(&mut watch.probes, &trees.roots());
@@ -70,51 +76,42 @@ pub(super) fn start(config: &Config) -> anyhow::Result<Started> {
     }
     warn_of(&watch.checks);
     // Only now: what changed before is found by comparing.
-    let (attached, began) = (now(), Began::now());
-    let reader = Reader::open(&store_path)?;
+    let (attached, began, reader) = (now(), Began::now(), Reader::open(&store_path)?);
     let enrich = enrich(config, &reader, attached)?;
-    let complete_until = reader.heartbeat()?;
+    let heartbeat = Heartbeat::beside(&config.socket, attached);
+    let complete_until = heartbeat.complete_until(&reader)?;
     writer.commit(Batch {
         gaps: gaps(&reader, complete_until, attached, &watch)?,
         heartbeat: Some(attached),
         ..Batch::default()
     })?;
-    let shared = Arc::new(Shared {
-        host: host.clone(),
-        started,
-        mode: watch.mode,
-        trees: Arc::clone(&trees),
-        store_path: store_path.clone(),
-        checks: Mutex::default(),
-        records: AtomicU64::new(0),
-        file_records: AtomicU64::new(0),
-        lost: AtomicU64::new(0),
-        changes: AtomicU64::new(0),
-    });
+    let push = Arc::new(Push::new(push::Settings::of(config), now));
+    let shared = Arc::new(shared(&host, started, (&watch, &trees), &store_path, push));
     set_checks(&shared, watch.checks);
     tracing::info!("watching {} trees by {}", trees.roots().len(), watch.mode);
-    let due = comparisons(config, &host, attached);
     let pipeline = Pipeline {
         shared: Arc::clone(&shared),
         writer,
         store_path: store_path.clone(),
         trees: Arc::clone(&trees),
         capture: Arc::clone(&capture),
-        inventory,
-        modules: Vec::new(),
-        decided: Vec::new(),
+        modules: ModulesSeen::default(),
+        waiting: Waiting::default(),
         mounts: MountsSeen::new(attached),
         machine: MachineSeen::of(&reader, complete_until)?,
+        services: ServicesSeen::default(),
         written: Written::of_own_namespaces(),
         watches_by_probes: watch.fanotify.is_none(),
         decoder: Decoder::new(watch.probes.tells_results_of_sysctls()),
         probes: watch.probes,
         enrich,
-        conclude: Conclude::new(host, trees, capture, reader),
+        conclude: Conclude::new(host, trees, Arc::clone(&capture), reader)
+            .with_owners(inventory.owners(&shared.trees)),
+        inventory,
         assembler: Assembler::default(),
-        comparing: Comparing::new(began, complete_until, due),
+        comparing: Comparing::new(began, complete_until, due(config, &shared, attached)),
         horizon: attached,
-        heartbeat: attached,
+        heartbeat,
         clocks: Clocks::read(),
         committed: attached,
         losses: Losses::none_until(attached),
@@ -124,16 +121,40 @@ pub(super) fn start(config: &Config) -> anyhow::Result<Started> {
         changes: None,
         inputs: None,
     };
-    let source = Source {
-        records: watch.records,
-        fanotify: watch.fanotify,
-    };
     Ok(Started {
         shared,
-        source,
+        source: Source {
+            records: watch.records,
+            fanotify: watch.fanotify,
+            bus: watch.bus,
+            capture,
+        },
         pipeline,
         store_path,
     })
+}
+
+fn shared(
+    host: &Host,
+    started: Timestamp,
+    (watch, trees): (&Watch, &Arc<Trees>),
+    store_path: &Path,
+    push: Arc<Push>,
+) -> Shared {
+    Shared {
+        host: host.clone(),
+        started,
+        mode: watch.mode,
+        trees: Arc::clone(trees),
+        store_path: store_path.to_owned(),
+        checks: Mutex::default(),
+        records: AtomicU64::new(0),
+        file_records: AtomicU64::new(0),
+        lost: AtomicU64::new(0),
+        changes: AtomicU64::new(0),
+        is_comparing: AtomicBool::new(true),
+        push,
+    }
 }
 
 /// Knows what runs now, and goes on with the runs that the store knows.
@@ -147,11 +168,7 @@ fn enrich(config: &Config, reader: &Reader, now: Timestamp) -> anyhow::Result<En
 
 /// What the host is made of besides files, with what only root may read.
 fn inventory(config: &Config, capture: &Arc<Capture>) -> anyhow::Result<Inventory> {
-    let made = Inventory::new(
-        config.packages.dpkg.clone(),
-        &config.mounts,
-        Arc::clone(capture),
-    );
+    let made = Inventory::new(config, Arc::clone(capture));
     let mut inventory = made.context("read the globs of mounts that are no news")?;
     if let Err(error) = inventory.read_as_root() {
         tracing::warn!("read the sysctls that only root may read: {error}");
@@ -161,9 +178,10 @@ fn inventory(config: &Config, capture: &Arc<Capture>) -> anyhow::Result<Inventor
 
 /// What the configuration watches, and the databases that tell of what is no file.
 fn trees(config: &Config, inventory: &Inventory) -> anyhow::Result<Trees> {
-    let databases = inventory.databases().map(|path| path.display().to_string());
-    let watch: Vec<String> = config.watch.iter().cloned().chain(databases).collect();
-    Trees::discover(&watch, &config.ignore, &config.state_dir).context("find the trees to watch")
+    let databases = inventory.databases();
+    let found =
+        Trees::discover_with_names(&config.watch, &databases, &config.ignore, &config.state_dir);
+    found.context("find the trees to watch")
 }
 
 fn warn_of(checks: &[CheckBody]) {
@@ -172,8 +190,18 @@ fn warn_of(checks: &[CheckBody]) {
     }
 }
 
-/// Chooses the way to see file changes: programs on the kernel's functions, or else fanotify.
-fn choose(config: &Config, trees: &Arc<Trees>) -> anyhow::Result<Watch> {
+/// Chooses the way to see file changes, and adds what else is not seen.
+fn choose(config: &Config, trees: &Arc<Trees>, inventory: &Inventory) -> anyhow::Result<Watch> {
+    let mut watch = best(config, trees)?;
+    watch.checks.extend(packages::check(inventory));
+    let (bus, unheard) = bus::open();
+    watch.bus = bus;
+    watch.checks.extend(unheard);
+    Ok(watch)
+}
+
+/// The best way that there is: programs on the kernel's functions, or else fanotify.
+fn best(config: &Config, trees: &Arc<Trees>) -> anyhow::Result<Watch> {
     let refused = match config.mode {
         Mode::Fanotify => "the configuration asks for fanotify".to_owned(),
         Mode::Auto | Mode::Trampolines => match by_probes(config) {
@@ -222,6 +250,7 @@ fn choose(config: &Config, trees: &Arc<Trees>) -> anyhow::Result<Watch> {
         probes,
         records,
         fanotify: Some(fanotify),
+        bus: None,
         mode: "fanotify",
         checks,
     })
@@ -259,6 +288,7 @@ fn by_probes(config: &Config) -> Result<Watch, probes::Error> {
         probes,
         records,
         fanotify: None,
+        bus: None,
         mode: "trampolines",
         checks,
     })
@@ -316,9 +346,16 @@ fn know_self(probes: &mut Probes) -> anyhow::Result<()> {
 }
 
 /// How often to compare without a reason to, and when first.
-fn comparisons(config: &Config, host: &Host, started: Timestamp) -> (Duration, Timestamp) {
+fn due(config: &Config, shared: &Shared, started: Timestamp) -> (Duration, Timestamp) {
     let period = Duration::from_secs(config.compare_seconds.into());
-    (period, first_comparison(&host.id, period, started))
+    (period, first_comparison(&shared.host.id, period, started))
+}
+
+/// Makes the daemon live in its own folder alone.
+fn move_in(config: &Config) -> anyhow::Result<()> {
+    // Where it was started from must not be kept from being unmounted.
+    std::env::set_current_dir("/").context("leave the working directory")?;
+    make_folder(&config.state_dir)
 }
 
 fn make_folder(path: &Path) -> anyhow::Result<()> {
@@ -341,30 +378,8 @@ fn make_folder(path: &Path) -> anyhow::Result<()> {
     fs::set_permissions(path, own).with_context(|| format!("protect `{}`", path.display()))
 }
 
-/// The machine id (machine-id(5)), or one that the store keeps where the host has none.
-fn host(writer: &mut Writer) -> anyhow::Result<Host> {
-    let known = fs::read_to_string("/etc/machine-id")
-        .unwrap_or_default()
-        .trim()
-        .to_owned();
-    let id = if known.is_empty() {
-        let made = writer.meta_or_insert("machine-id", || random_hex().into_bytes())?;
-        String::from_utf8_lossy(&made).into_owned()
-    } else {
-        known
-    };
-    let name = rustix::system::uname()
-        .nodename()
-        .to_string_lossy()
-        .into_owned();
-    Ok(Host { id, name })
-}
-
 fn capture(config: &Config, writer: &mut Writer) -> anyhow::Result<Capture> {
-    let key = writer.meta_or_insert("host-key", || random().to_vec())?;
-    let host_key = key
-        .try_into()
-        .map_err(|_wrong_length| anyhow!("the store's host key is damaged"))?;
+    let host_key = this_host::secret_key(writer)?;
     let config = CaptureConfig {
         keep_bytes: config.content.keep_bytes,
         hash_bytes: config.content.hash_bytes,
@@ -373,19 +388,4 @@ fn capture(config: &Config, writer: &mut Writer) -> anyhow::Result<Capture> {
         host_key,
     };
     Capture::new(config).context("read the globs of secrets")
-}
-
-fn random() -> [u8; 32] {
-    let mut bytes = [0; 32];
-    let mut filled = 0;
-    while let Some(rest) = bytes.get_mut(filled..).filter(|rest| !rest.is_empty()) {
-        // Blocks until the kernel has entropy; only a signal can cut it short (getrandom(2)).
-        filled += rustix::rand::getrandom(rest, rustix::rand::GetRandomFlags::empty()).unwrap_or(0);
-    }
-    bytes
-}
-
-fn random_hex() -> String {
-    let hash = blake3::Hash::from_bytes(random()).to_hex();
-    hash[..32].to_owned()
 }

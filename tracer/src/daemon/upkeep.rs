@@ -1,75 +1,29 @@
-//! What the pipeline does besides: comparing the trees, following the mounts, and looking now and then
-//! at the clocks, at what the kernel lost, and at its memory.
+//! What the pipeline does besides: following the mounts, and looking now and then at the clocks, at what the
+//! kernel lost, and at its memory.
 
-use std::sync::mpsc::SyncSender;
-use std::sync::{Arc, PoisonError};
+use std::sync::PoisonError;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use change::wire::CheckBody;
 use change::{Gap, GapReason, Text, Timestamp};
 
 use super::clocks::Clocks;
-use super::kernel::Settler;
 use super::pipeline::Pipeline;
-use super::reconciling::Comparison;
 use super::writing::SYNC_NS;
-use super::{Input, memory, now};
+use super::{memory, now};
 use crate::probes::{Extent, Probes, RootInode};
-use crate::reconcile::{Began, Difference};
-use crate::store;
 use crate::trees::{Root, RootDepth, open};
 
-/// How often the store is told that the daemon is alive; after a kill, a gap begins there.
-const HEARTBEAT_NS: i64 = 30_000_000_000;
 /// How long after a change the memory that it took is given back, with that of those until then.
 pub(super) const TIDY_NS: i64 = 30_000_000_000;
 /// How often the kernel is asked what it lost.
 const LOSS_CHECK_NS: i64 = 1_000_000_000;
 
-/// What is compared at the moment, and why.
-pub(super) struct Comparing {
-    /// When the probes were attached, or the loss was noticed.
-    pub(super) since: Began,
-    /// The last moment at which the record was complete; none for the very first start.
-    pub(super) complete_until: Option<Timestamp>,
-    pub(super) is_running: bool,
-    /// Something was lost meanwhile: compare once more.
-    pub(super) again: bool,
-    /// Since when something may have been missed, if that was noticed while a comparison ran.
-    pub(super) missed_from: Option<Timestamp>,
-    /// Contents were not read: compare when there is time.
-    pub(super) again_after_burst: bool,
-    /// How often to compare without a reason to; zero for never.
-    pub(super) period: Duration,
-    /// When to do so next.
-    pub(super) next: Timestamp,
-}
-
 /// What the kernel had lost when it was asked last.
 pub(super) struct Losses {
     pub(super) count: u64,
     pub(super) asked: Timestamp,
-}
-
-impl Comparing {
-    /// Nothing is compared yet, and the period and the first time to do so without a reason are
-    /// these.
-    pub(super) fn new(
-        since: Began,
-        complete_until: Option<Timestamp>,
-        (period, next): (Duration, Timestamp),
-    ) -> Self {
-        Self {
-            since,
-            complete_until,
-            is_running: false,
-            again: false,
-            missed_from: None,
-            again_after_burst: false,
-            period,
-            next,
-        }
-    }
 }
 
 impl Losses {
@@ -79,57 +33,6 @@ impl Losses {
 }
 
 impl Pipeline {
-    /// Starts comparing the trees with the store.
-    pub(super) fn reconcile(&mut self, inputs: SyncSender<Input>, settler: Settler) {
-        self.inputs = Some((inputs, settler));
-        if let Err(error) = self.compare_mounts() {
-            tracing::error!("{error:#}");
-        }
-        self.compare();
-    }
-
-    fn compare(&mut self) {
-        let Some((inputs, settler)) = self.inputs.clone() else {
-            return;
-        };
-        self.comparing.is_running = true;
-        self.comparing.again = false;
-        let comparison = Comparison {
-            trees: Arc::clone(&self.trees),
-            capture: Arc::clone(&self.capture),
-            exact_since: self.comparing.since,
-            settler,
-            machine: self.is_machine_due().then(|| self.inventory.clone()),
-        };
-        comparison.start(&self.store_path, inputs);
-    }
-
-    pub(super) fn take_difference(&mut self, difference: Difference) -> Result<(), store::Error> {
-        if self.inventory.source_of(&difference.path).is_some() {
-            // What it says is compared, and not the file.
-            return Ok(());
-        }
-        if self.assembler.is_in_hand(&difference.path) || !difference.holds() {
-            // An exact record tells of it in a moment, or has told already.
-            return Ok(());
-        }
-        let now = now();
-        match (self.comparing.complete_until, difference) {
-            (Some(complete_until), difference) => {
-                self.conclude.late(difference, now, [complete_until, now])
-            }
-            (
-                None,
-                Difference {
-                    path,
-                    found: Some(found),
-                    ..
-                },
-            ) => self.conclude.baseline(path, found, now),
-            (None, _) => Ok(()),
-        }
-    }
-
     pub(super) fn watch_new_directories(&mut self) {
         for path in self.conclude.take_new_directories() {
             let roots = self.trees.on_created_directory(&path);
@@ -202,39 +105,14 @@ impl Pipeline {
         }
     }
 
-    /// Compares the trees with the store as they are from now on: after the comparison that is
-    /// running, if one is, which may have looked already at what is to be found.
-    pub(super) fn compare_again(&mut self) {
-        if self.comparing.is_running {
-            self.comparing.again = true;
-        } else {
-            self.comparing.since = Began::now();
-            self.compare();
-        }
-    }
-
-    /// A comparison has ended, and all that it found is taken in.
-    pub(super) fn reconciled(&mut self, completely: bool) {
-        let missed = self.comparing.missed_from.take();
-        let until = if completely {
-            // What was seen first may have changed since, and nobody would have noticed.
-            Some(self.comparing.since.earliest)
-        } else {
-            self.comparing.complete_until
-        };
-        self.comparing.complete_until =
-            until.map(|until| missed.map_or(until, |missed| missed.min(until)));
-        self.comparing.is_running = false;
-        if self.comparing.again {
-            self.compare_again();
-        }
-    }
-
     pub(super) fn look_around(&mut self) -> anyhow::Result<()> {
         let now = now();
         self.look_at_modules();
         self.ask_for_mounts();
+        self.finish_services();
         self.finish_writes();
+        self.read_rested();
+        self.read_worked_on(false);
         self.conclude_rested();
         self.finish_due()?;
         if now.as_nanos() - self.losses.asked.as_nanos() >= LOSS_CHECK_NS {
@@ -243,13 +121,10 @@ impl Pipeline {
         if now.as_nanos() - self.synced.as_nanos() >= SYNC_NS {
             self.sync()?;
         }
-        if now.as_nanos() - self.heartbeat.as_nanos() >= HEARTBEAT_NS {
-            self.commit(Some(now))?;
+        if self.heartbeat.is_due(now) {
+            self.beat(now)?;
         }
-        if !self.comparing.period.is_zero() && self.comparing.next <= now {
-            self.comparing.next = now.plus_nanos(nanos(self.comparing.period));
-            self.compare_again();
-        }
+        self.compare_if_due(now);
         if self.tidy_at.is_some_and(|tidy_at| tidy_at <= now) {
             self.tidy_at = None;
             memory::give_back();
@@ -259,8 +134,16 @@ impl Pipeline {
 
     /// Notices that the host slept or that its clock was set: before what has just come is looked at.
     pub(super) fn look_at_clocks(&mut self) -> anyhow::Result<()> {
-        let clocks = Clocks::read();
-        let before = std::mem::replace(&mut self.clocks, clocks);
+        let before = self.clocks;
+        let read = Clocks::read();
+        let step = read.set_since(&before);
+        // What is in the making is put in order by its times: they are all told by one offset.
+        self.clocks = if step.is_some() || self.is_at_rest() {
+            read
+        } else {
+            read.with_time_of(&before)
+        };
+        let clocks = self.clocks;
         if let Some(slept) = clocks.slept_since(&before) {
             let detail = format!("the host slept for {} seconds", slept.as_secs());
             self.note_gap(
@@ -269,7 +152,7 @@ impl Pipeline {
                 &detail,
             );
         }
-        if let Some(step) = clocks.set_since(&before) {
+        if let Some(step) = step {
             tracing::warn!(
                 "the clock was set by {} seconds: what is in the making is told by the new time",
                 step / 1_000_000_000
@@ -285,6 +168,7 @@ impl Pipeline {
             .into_iter()
             .chain(&mut self.tidy_at)
             .chain(self.mounts.times())
+            .chain(self.services.times())
             {
                 *time = time.plus_nanos(step);
             }
@@ -303,9 +187,7 @@ impl Pipeline {
                 .map(|(name, count)| format!("{count} of {name}"))
                 .collect();
             let detail = format!("records lost since the start: {}", probes.join(", "));
-            self.shared
-                .lost
-                .store(count, std::sync::atomic::Ordering::Relaxed);
+            self.shared.lost.store(count, Ordering::Relaxed);
             self.losses.count = count;
             self.note_loss(&detail);
             self.enrich.scan(now);
@@ -367,14 +249,6 @@ pub(super) fn watch_roots(probes: &mut Probes, roots: &[Root]) -> Option<CheckBo
     limit
 }
 
-/// When to compare for the first time without a reason to: hosts that start together spread over
-/// the period by their ids.
-pub(super) fn first_comparison(host: &str, period: Duration, started: Timestamp) -> Timestamp {
-    let hash = blake3::hash(host.as_bytes());
-    let part = f64::from(hash.as_bytes()[0]) / 256.0;
-    started.plus_nanos(nanos(period.mul_f64(0.5 + part / 2.0)))
-}
-
-fn nanos(duration: Duration) -> i64 {
+pub(super) fn nanos(duration: Duration) -> i64 {
     i64::try_from(duration.as_nanos()).unwrap_or(i64::MAX)
 }

@@ -33,13 +33,28 @@ impl Pipeline {
             }
             stored => stored.context("write changes to the store")?,
         };
-        self.heartbeat = alive.unwrap_or(self.heartbeat);
+        if let Some(time) = alive {
+            self.heartbeat.stored(time);
+        }
         add(&self.shared.changes, stored.len());
+        if !stored.is_empty() {
+            self.shared.push.wake();
+        }
         if !stored.is_empty() && self.tidy_at.is_none() {
             self.tidy_at = Some(now().plus_nanos(TIDY_NS));
         }
         self.tell(stored)?;
         self.has_room()
+    }
+
+    /// Notes that the record is complete until now, should nothing follow.
+    pub(super) fn beat(&mut self, now: Timestamp) -> anyhow::Result<()> {
+        self.commit(None)?;
+        // A store that took nothing is asked each time.
+        if !self.room.is_lacking() && self.heartbeat.beat(&self.writer.head(), now) {
+            return Ok(());
+        }
+        self.commit(Some(now))
     }
 
     /// Tells followers. What somebody was told survives a power cut.

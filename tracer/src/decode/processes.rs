@@ -1,11 +1,11 @@
 //! Processes that begin, and the programs that they run, from records.
 
 use change::Text;
-use tracer_ebpf::{ExecRecord, ForkRecord, PathFlags, PathRecord, RecordKind};
+use tracer_ebpf::{ExecRecord, ForkRecord, PathFlags, PathRecord, RecordKind, SignalRecord};
 
 use super::paths::join;
 use super::{Error, Places, split, take};
-use crate::observed::{Event, ProcessId, Program};
+use crate::observed::{Event, ProcessId, Program, Sent};
 
 pub(super) fn fork(record: &[u8]) -> Result<Event, Error> {
     let (
@@ -22,6 +22,23 @@ pub(super) fn fork(record: &[u8]) -> Result<Event, Error> {
             start_ns: child_start_ns,
         },
     })
+}
+
+pub(super) fn signal(record: &[u8]) -> Result<Event, Error> {
+    let (
+        SignalRecord {
+            header: _,
+            target_start_ns,
+            target,
+            signal,
+        },
+        _,
+    ) = take(record, RecordKind::SIGNAL)?;
+    let to = ProcessId {
+        pid: target,
+        start_ns: target_start_ns,
+    };
+    Ok(Event::Signal(Sent { to, signal }))
 }
 
 pub(super) fn exec(record: &[u8], places: &dyn Places) -> Result<Event, Error> {

@@ -24,7 +24,7 @@ pub(super) struct Lookout<'a> {
 
 impl Lookout<'_> {
     /// The latest start of a process that can have done something by now.
-    fn latest_start(&self) -> u64 {
+    pub(super) fn latest_start(&self) -> u64 {
         self.clock
             .since_boot(self.time)
             .saturating_add(ProcessId::TICK_NS)

@@ -34,17 +34,17 @@ impl Enrich {
         let Some(command) = command_of(entry) else {
             return;
         };
-        let name = command.known_as().to_owned();
+        let name = command.known_as();
         let tool = self.runs.tools.of_command(command.exe, command.argv);
-        let tool = tool.filter(|_| !SERVERS.contains(&name.as_str()));
+        let tool = tool.filter(|_| !SERVERS.contains(&name));
         let tool = tool.map(|tool| match tool {
             Tool::PackageManager(name) => (RunKind::PackageManager, name.to_owned()),
             Tool::ConfigManagement(name) => (RunKind::ConfigManagement, name.to_owned()),
         });
         if let Some(id) = parent.filter(|id| self.is_what_was_meant(*id, beginner.key)) {
             let (kind, name) = match &tool {
-                Some((kind, name)) => (Some(*kind), name),
-                None => (None, &name),
+                Some((kind, name)) => (Some(*kind), name.as_str()),
+                None => (None, name),
             };
             self.runs.rename(id, name, kind);
             return;
@@ -53,7 +53,7 @@ impl Enrich {
         let is_typed = self.is_typed(beginner, &standing);
         let (kind, tool) = match tool {
             Some((kind, tool)) if is_typed || above != Some(kind) => (kind, tool),
-            None if is_typed => (RunKind::Command, name),
+            None if is_typed => (RunKind::Command, name.to_owned()),
             _ => return,
         };
         self.begin_run(beginner, standing, (kind, tool), parent);
@@ -76,18 +76,21 @@ impl Enrich {
         };
         let above = entry.parent.unwrap_or(beginner.key);
         let caller = self.processes.beginner(above);
-        let beginning = Beginning {
-            kind,
-            tool,
-            leader: beginner.key,
-            caller: caller.map_or(above, |caller| Key::from(caller.id)),
-            parent,
-            time: beginner.time,
-        };
-        let actor = Arc::new(self.tell(&doer, beginner.time));
-        if let Some(id) = self.runs.begin(beginning, actor) {
-            self.processes.set_run(beginner.key, id);
-        }
+        let caller = caller.map_or(above, |caller| Key::from(caller.id));
+        let counted = self.runs.count_to_last(caller, beginner.time);
+        let id = counted.unwrap_or_else(|| {
+            let actor = Arc::new(self.tell(&doer, beginner.time));
+            let beginning = Beginning {
+                kind,
+                tool,
+                leader: beginner.key,
+                caller,
+                parent,
+                time: beginner.time,
+            };
+            self.runs.begin(beginning, actor)
+        });
+        self.processes.set_run(beginner.key, id);
     }
 
     /// Whether a process runs what somebody meant by the command of a run: after nothing but wrappers

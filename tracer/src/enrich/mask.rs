@@ -26,6 +26,11 @@ pub(crate) fn mask_named(text: &str) -> String {
     text::mask_text(text)
 }
 
+/// Hides the secrets in a script, or a line of commands, in one text.
+pub(crate) fn mask_script(text: &str) -> String {
+    mask_argument(text, true, &mut Words::default())
+}
+
 fn mask_argument(argument: &str, is_script: bool, words: &mut Words) -> String {
     if let Some(hidden) = words.hide_as_value(argument) {
         return hidden;

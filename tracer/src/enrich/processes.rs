@@ -74,6 +74,11 @@ impl Entry {
         self.children > 0
     }
 
+    /// Whether the service manager forked it.
+    pub(super) fn is_of_manager(&self) -> bool {
+        self.parent.is_some_and(|parent| parent.pid == 1)
+    }
+
     /// The program that it ran at a time.
     pub(super) fn program_at(&self, time: Timestamp) -> Option<&Arc<MaskedProgram>> {
         let earlier = self.earlier.iter().find(|(end, _)| time < *end);

@@ -1,14 +1,14 @@
 //! What `/proc` tells of one process. The layout of its files is in `proc(5)`; what they mean for
 //! the table is the business of `processes` and `adopt`.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::Read as _;
+use std::fs;
 use std::os::unix::ffi::OsStrExt as _;
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use change::Text;
 
+use crate::bounded;
 use crate::observed::{ProcessId, Program, Task};
 
 /// How much of a command line is read: more than is kept, so that masking sees whole words.
@@ -73,20 +73,25 @@ impl Procfs {
     /// The program of a process, for as long as it is the same process.
     pub(super) fn program(&self, process: ProcessId) -> Option<Program> {
         let pid = process.pid;
-        let stat = self.stat(pid)?;
-        let program = Program {
-            exe: self.link(pid, "exe"),
-            argv: parse_cmdline(&read_some(&self.path(pid, "cmdline"), MAX_CMDLINE_BYTES)?),
+        let exe = self.link(pid, "exe");
+        let argv = parse_cmdline(&bounded::read(
+            &self.path(pid, "cmdline"),
+            MAX_CMDLINE_BYTES,
+        )?);
+        let cwd = self.link(pid, "cwd");
+        let stat = self.alive(process)?;
+        Some(Program {
+            exe,
+            argv,
             argv_truncated: false,
-            cwd: self.link(pid, "cwd"),
+            cwd,
             process_group: stat.process_group,
-        };
-        self.alive(process).map(|_| program)
+        })
     }
 
     /// The command line of a process as of now: some rewrite it to say what they do.
     pub(super) fn title(&self, process: ProcessId) -> Option<Vec<Text>> {
-        let title = read_some(&self.path(process.pid, "cmdline"), MAX_CMDLINE_BYTES)?;
+        let title = bounded::read(&self.path(process.pid, "cmdline"), MAX_CMDLINE_BYTES)?;
         self.alive(process).map(|_| parse_cmdline(&title))
     }
 
@@ -133,8 +138,7 @@ impl Procfs {
     }
 
     fn text(&self, pid: u32, name: &str) -> Option<String> {
-        let bytes = read_some(&self.path(pid, name), MAX_FILE_BYTES)?;
-        Some(String::from_utf8_lossy(&bytes).into_owned())
+        bounded::read_text(&self.path(pid, name), MAX_FILE_BYTES)
     }
 
     fn link(&self, pid: u32, name: &str) -> Option<Text> {
@@ -163,23 +167,6 @@ impl Procfs {
             }
         }
     }
-}
-
-/// Reads the first `limit` bytes of a file. Never waits, not even for a pipe's other end.
-pub(super) fn read_some(path: &Path, limit: u64) -> Option<Vec<u8>> {
-    let mut bytes = Vec::new();
-    open(path)?.take(limit).read_to_end(&mut bytes).ok()?;
-    Some(bytes)
-}
-
-/// Opens a file to read it, without waiting.
-pub(super) fn open(path: &Path) -> Option<File> {
-    let flags = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
-    OpenOptions::new()
-        .read(true)
-        .custom_flags(flags)
-        .open(path)
-        .ok()
 }
 
 fn parse_stat(pid: u32, text: &str) -> Option<Stat> {

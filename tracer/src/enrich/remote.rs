@@ -7,7 +7,8 @@ use std::io::{BufRead as _, BufReader, Read as _};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::{Path, PathBuf};
 
-use super::procfs::{Procfs, open, read_some};
+use super::procfs::Procfs;
+use crate::bounded;
 use crate::observed::ProcessId;
 
 /// How many files of logind are looked through for one session.
@@ -50,7 +51,7 @@ pub(super) fn login(root: &Path, session: u32) -> Option<Login> {
 }
 
 fn read_login(path: &Path) -> Option<Login> {
-    let text = read_some(path, 16 * 1024)?;
+    let text = bounded::read(path, 16 * 1024)?;
     let text = String::from_utf8_lossy(&text);
     let field = |name: &str| {
         text.lines()
@@ -115,7 +116,7 @@ fn sockets(folder: &Path) -> Vec<String> {
 
 /// The established ones of some sockets, with the address of the other end.
 fn established(table: &Path, wanted: &HashSet<&str>) -> Vec<(String, IpAddr)> {
-    let Some(table) = open(table).filter(|_| !wanted.is_empty()) else {
+    let Some(table) = bounded::open(table).filter(|_| !wanted.is_empty()) else {
         return Vec::new();
     };
     BufReader::new(table.take(MAX_TABLE_BYTES))

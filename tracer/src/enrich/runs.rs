@@ -84,17 +84,18 @@ impl Runs {
             process.pid == leader.pid && off <= START_TOLERANCE_NS
         };
         let run = self.left.extract_if(.., |run| is_it(run)).next()?;
+        Some(self.open(run, leader, None))
+    }
+
+    fn open(&mut self, run: Run, leader: Key, caller: Option<Key>) -> u64 {
         let id = run.id;
-        let caller = None;
-        self.open.insert(
-            id,
-            Open {
-                run,
-                leader,
-                caller,
-            },
-        );
-        Some(id)
+        let open = Open {
+            run,
+            leader,
+            caller,
+        };
+        self.open.insert(id, open);
+        id
     }
 
     /// The runs that nobody took up have ended while nobody watched.
@@ -105,16 +106,8 @@ impl Runs {
         }
     }
 
-    /// Begins a run, or counts it to the last one of its caller where there are too many.
-    pub(super) fn begin(&mut self, beginning: Beginning, actor: Arc<Actor>) -> Option<u64> {
-        let Beginning {
-            kind,
-            tool,
-            leader,
-            caller,
-            parent,
-            time,
-        } = beginning;
+    /// Counts a run to the last one of its caller, whose number it gives, where that has begun too many.
+    pub(super) fn count_to_last(&mut self, caller: Key, time: Timestamp) -> Option<u64> {
         if self.callers.len() >= MAX_CALLERS {
             self.callers.clear();
         }
@@ -123,15 +116,28 @@ impl Runs {
             filled: time,
             last: None,
         });
-        if !known.has_room(time) {
-            let last = known.last.as_mut()?;
-            last.more += 1;
-            if let Some(open) = self.open.get_mut(&last.id) {
-                open.run.more = last.more;
-            }
-            self.updates.insert(last.id, last.clone());
-            return Some(last.id);
+        if known.has_room(time) {
+            return None;
         }
+        let last = known.last.as_mut()?;
+        last.more += 1;
+        if let Some(open) = self.open.get_mut(&last.id) {
+            open.run.more = last.more;
+        }
+        self.updates.insert(last.id, last.clone());
+        Some(last.id)
+    }
+
+    /// Begins a run, and gives its number.
+    pub(super) fn begin(&mut self, beginning: Beginning, actor: Arc<Actor>) -> u64 {
+        let Beginning {
+            kind,
+            tool,
+            leader,
+            caller,
+            parent,
+            time,
+        } = beginning;
         let id = self.next;
         self.next += 1;
         let run = Run {
@@ -148,18 +154,11 @@ impl Runs {
             more: 0,
             changes: 0,
         };
-        known.last = Some(run.clone());
+        if let Some(known) = self.callers.get_mut(&caller) {
+            known.last = Some(run.clone());
+        }
         self.updates.insert(id, run.clone());
-        let caller = Some(caller);
-        self.open.insert(
-            id,
-            Open {
-                run,
-                leader,
-                caller,
-            },
-        );
-        Some(id)
+        self.open(run, leader, Some(caller))
     }
 
     /// The kind and tool of a run at work, and the process that leads it.

@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use change::{Actor, Ancestor, Process, Session, SessionKind, Timestamp};
 
+use super::Enrich;
+use super::logins::begins;
 use super::place::Place;
 use super::processes::{Key, MAX_DEPTH};
 use super::program::{self, MaskedProgram};
 use super::sessions::{begun_by, terminal};
 use super::standing::Standing;
-use super::{Enrich, begins};
 use crate::observed::ProcessId;
 
 /// How much of the command lines of all ancestors together is told; behind that each is kept short.
@@ -116,6 +117,17 @@ impl Enrich {
             kind: begun.unwrap_or_else(|| self.kind_without_login(place, standing)),
             tty: standing.tty.as_deref().map(terminal),
             remote: None,
+        }
+    }
+
+    /// What a chain of processes belongs to that no login began.
+    pub(super) fn kind_without_login(&self, place: &Place, standing: &Standing) -> SessionKind {
+        if self.units.container(place, standing).is_some() {
+            SessionKind::Container
+        } else if place.is_service() {
+            SessionKind::Service
+        } else {
+            SessionKind::Boot
         }
     }
 

@@ -4,14 +4,16 @@ use std::collections::HashMap;
 use std::fs;
 use std::process::{Command, Stdio};
 
-use change::Text;
+use change::{SessionKind, Text};
 use proptest::prelude::*;
 use rustix::time::{ClockId, clock_gettime};
 
+mod clients;
+mod requests;
 mod runs;
 
 use super::*;
-use crate::observed::{Action, FileEvent, ProcessId, Program};
+use crate::observed::{Action, FileEvent, ProcessId, Program, Sent};
 
 /// Wall time of the boot in the tests.
 const BOOT_NS: i64 = 1_700_000_000_000_000_000;

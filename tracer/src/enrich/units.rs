@@ -7,7 +7,7 @@ use std::os::unix::fs::{DirEntryExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use change::{Container, Timestamp};
+use change::{Container, Text, Timestamp};
 
 use super::place::Place;
 use super::procfs::Procfs;
@@ -65,6 +65,11 @@ impl Units {
             init_pid_ns: proc.namespace(1, "pid").unwrap_or(INIT_PID_NS),
             init_mount_ns: proc.namespace(1, "mnt"),
         }
+    }
+
+    /// Learns a cgroup as it is made, from its path in the unified hierarchy.
+    pub(super) fn made(&mut self, cgroup: u64, path: &Text) {
+        self.remember(cgroup, &Arc::new(Place::of(&path.to_lossy())));
     }
 
     /// Learns a cgroup from a living process in it, while both last.
@@ -259,6 +264,14 @@ mod tests {
         let (root, mut units) = tree();
         let place = units.place(nginx(&root), 999, NOW);
         assert_eq!(place.unit.as_deref(), Some("nginx.service"));
+    }
+
+    #[test]
+    fn a_unit_that_is_gone_with_all_its_processes_is_known_since_it_was_made() {
+        let (_root, mut units) = tree();
+        units.made(7, &"/system.slice/nightly.service".into());
+        let place = units.place(7, 999, NOW);
+        assert_eq!(place.unit.as_deref(), Some("nightly.service"));
     }
 
     #[test]

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use change::{Timestamp, User};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-use super::procfs::read_some;
+use crate::bounded;
 
 /// How often the file is looked at.
 const CHECK_NS: i64 = 1_000_000_000;
@@ -90,7 +90,7 @@ impl Users {
             return false;
         }
         self.stamp = stamp;
-        let text = read_some(&self.passwd, MAX_PASSWD_BYTES).unwrap_or_default();
+        let text = bounded::read(&self.passwd, MAX_PASSWD_BYTES).unwrap_or_default();
         self.names = parse_passwd(&String::from_utf8_lossy(&text));
         self.answers.clear();
         true

@@ -68,7 +68,11 @@ impl Fanotify {
         match (from, to) {
             (Some(from), Some(to)) => {
                 self.creations.rename(&from, &to);
-                self.teller.renamed(Some(&from), &to, moved.pid, batch);
+                let is_another = moved.file.is_some() && moved.file != self.last_renamed;
+                if !(is_another && batch.exchange(&from, &to, moved.pid)) {
+                    self.teller.renamed(Some(&from), &to, moved.pid, batch);
+                }
+                self.last_renamed.clone_from(&moved.file);
                 if moved.is_directory {
                     self.directory_renamed(&from, &to, moved, batch);
                 }

@@ -19,7 +19,8 @@ const LAG: Duration = Duration::from_secs(2);
 /// Holds what one reading of the queue came to.
 #[derive(Debug)]
 pub(super) struct Batch {
-    /// The moment of reading. Events carry no time, and the queue is read at once.
+    /// The moment of reading, and a nanosecond more for each event, in whose order they happened: events
+    /// carry no time, and the queue is read at once.
     boot_ns: u64,
     pub(super) signals: Vec<Signal>,
 }
@@ -41,6 +42,31 @@ impl Batch {
             who: Who::Pid(pid),
             event,
         }));
+        self.boot_ns += 1;
+    }
+
+    /// Two files that are exchanged are told one after the other, as if each had got the other's name:
+    /// makes one of it, if what was told last is the first half, and tells whether it was.
+    pub(super) fn exchange(&mut self, from: &Text, to: &Text, pid: u32) -> bool {
+        let Some(Signal::Observation(Observation {
+            who: Who::Pid(by),
+            event: Event::File(told),
+            ..
+        })) = self.signals.last_mut()
+        else {
+            return false;
+        };
+        let Action::Renamed {
+            from: before, left, ..
+        } = &mut told.action
+        else {
+            return false;
+        };
+        let is_first_half = *by == pid && told.path == *from && before.path == *to;
+        if is_first_half {
+            *left = Left::Other;
+        }
+        is_first_half
     }
 }
 
@@ -177,7 +203,8 @@ impl Teller {
     pub(super) fn renamed(&self, from: Option<&Text>, path: &Text, pid: u32, batch: &mut Batch) {
         let watched = from.is_some_and(|from| self.trees.contains(from));
         let into_watched = self.trees.contains(path);
-        if !watched && !into_watched {
+        let is_told = |path: &Text| self.trees.tells(path);
+        if !is_told(path) && !from.is_some_and(is_told) {
             return;
         }
         let from = Name {
@@ -198,7 +225,7 @@ impl Teller {
     }
 
     fn tell(&self, path: &Text, action: Action, inode: Option<Inode>, by: (u32, &mut Batch)) {
-        if self.trees.contains(path) {
+        if self.trees.tells(path) {
             self.push(path, action, inode, by);
         }
     }

@@ -1,6 +1,8 @@
 //! The modules that the kernel has loaded, from `/proc/modules` and `/sys/module` (`proc_modules(5)`,
 //! `sysfs(5)`).
 
+mod file;
+
 use std::collections::BTreeMap;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
@@ -8,6 +10,9 @@ use std::{fs, io};
 
 use change::{FactValue, Text};
 
+use self::file::HASH;
+pub(super) use self::file::add as add_files;
+pub use self::file::name_of;
 use super::Facts;
 use super::value::value_of;
 
@@ -27,11 +32,17 @@ pub(super) fn read(list: &Path, details: &Path) -> io::Result<Option<Facts>> {
     Ok(Some(facts.collect()))
 }
 
-/// Whether something differs but the parameters.
+/// Whether something differs but the parameters, and what was not known before.
 pub(super) fn is_another(before: &FactValue, after: &FactValue) -> bool {
+    let hashes = before.attribute(HASH).zip(after.attribute(HASH));
+    !is_same_build(before, after) || hashes.is_some_and(|(before, after)| before != after)
+}
+
+/// Whether the kernel says the same of both but for the parameters.
+fn is_same_build(before: &FactValue, after: &FactValue) -> bool {
     ["version", "srcversion", "taint"]
         .iter()
-        .any(|name| before.attribute(name) != after.attribute(name))
+        .all(|name| before.attribute(name) == after.attribute(name))
 }
 
 /// Whether a module is only coming or going.

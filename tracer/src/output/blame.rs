@@ -4,7 +4,6 @@ use change::wire::{BlameBody, BlameLine};
 
 use super::escape::escape_line;
 use super::{View, actor};
-use crate::when;
 
 const BEFORE: &str = "before tracing began";
 

@@ -7,7 +7,6 @@ use change::{Certainty, Change, ContentState, FactValue, FileState, Gap, Kind, N
 use super::amount::{counted, size};
 use super::sentence::sentence;
 use super::{View, actor, chain, diff, fact, gap};
-use crate::when;
 
 /// Answers *who*: the newest changes, then the gaps that may hide others.
 pub fn who(body: &WhoBody, view: &View) -> String {
@@ -105,6 +104,12 @@ fn details(with_diff: &ChangeWithDiff, view: &View) -> Vec<String> {
         Some(diff) => lines.extend(diff::body(diff, view)),
         None => lines.extend(why_no_diff(change).map(|why| view.dim(&why))),
     }
+    if let Some(package) = &change.package {
+        lines.push(format!(
+            "the file belongs to the package {}",
+            super::escape_text(package)
+        ));
+    }
     if change.operations > 1 {
         lines.push(view.dim(&format!(
             "{} folded into one change",
@@ -194,12 +199,16 @@ fn in_words(note: Note, kind: Kind) -> Option<&'static str> {
         }
         Note::OpenedBefore => Some("the process had the file open before tracing began"),
         Note::Replaced => Some("the file was replaced by another one"),
+        Note::Exchanged => Some("the two names were exchanged"),
         Note::SameTick => Some(
             "another process that could write to it closed it in the same clock tick: some of this may be its doing",
         ),
         Note::Unconfirmed => {
             Some("the value is what was asked for; whether the kernel took it is not known")
         }
+        Note::OnBehalf => Some("the kernel did this by itself, for what that program needed"),
+        Note::Malformed => Some("it does not fit this kernel, or is no module"),
+        Note::Refused => Some("the kernel did not allow it"),
     }
 }
 
@@ -312,6 +321,7 @@ mod tests {
         let change = Change {
             notes: vec![Note::OpenedBefore, Note::Replaced],
             operations: 1500,
+            package: Some("nginx-common".to_owned()),
             ..edit()
         };
         let text = who(
@@ -322,6 +332,7 @@ mod tests {
         alice edited it 12 minutes ago, over ssh from 10.1.2.3 (session 41, pts/0)
           bash › sudo vim /etc/nginx/nginx.conf          as root
           no diff to show: the content is binary or not kept any more
+          the file belongs to the package nginx-common
           1,500 operations folded into one change
           the process had the file open before tracing began
           the file was replaced by another one

@@ -4,7 +4,6 @@ use change::wire::DiffBody;
 
 use super::View;
 use super::escape::{escape_line, escape_text};
-use crate::when;
 
 /// What differs between two moments, or why that cannot be shown.
 pub fn diff(body: &DiffBody, view: &View) -> String {

@@ -6,7 +6,6 @@ use change::wire::{FactBody, VolatileBody};
 use super::View;
 use super::amount::{counted, size};
 use super::sentence::sentence;
-use crate::when;
 
 /// What says most of a subject stands first.
 const LEADING: [&str; 9] = [
@@ -17,7 +16,23 @@ const LEADING: [&str; 9] = [
 pub fn fact_line(fact: &FactBody, view: &View) -> String {
     let subject = super::argument(&fact.subject.to_string());
     let since = when::local(fact.since, &view.now);
-    format!("{since}  {subject}  {}", value(&fact.value, view))
+    let unsure = fact.unsure.map_or_else(String::new, |seq| {
+        view.yellow(&format!(
+            "  or what change {seq} left, which was found late"
+        ))
+    });
+    format!("{since}  {subject}  {}{unsure}", value(&fact.value, view))
+}
+
+/// How many facts are not listed for a past moment, and why.
+pub fn unknown_facts(count: u64) -> String {
+    let subjects = counted(count, "more subject");
+    let (was, it) = if count == 1 {
+        ("was", "it")
+    } else {
+        ("were", "they")
+    };
+    format!("{subjects} {was} first seen later: whether {it} existed then is not known")
 }
 
 /// What a reboot takes back: the value now, the one after a reboot with its place, and who set it.

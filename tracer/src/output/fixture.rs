@@ -8,7 +8,6 @@ use change::{
 use jiff::Zoned;
 
 use super::{Names, View};
-use crate::when;
 
 pub(super) fn view() -> View {
     View {
@@ -102,6 +101,7 @@ pub(super) fn edit() -> Change {
         between: None,
         run: None,
         operations: 1,
+        package: None,
         notes: Vec::new(),
         actor: Some(
             actor(&[

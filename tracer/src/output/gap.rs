@@ -4,7 +4,6 @@ use change::{Gap, GapReason};
 
 use super::View;
 use super::escape::escape_text;
-use crate::when;
 
 /// A gap for a listing.
 pub fn gap_line(gap: &Gap, view: &View) -> String {
@@ -23,19 +22,23 @@ pub fn gap_line(gap: &Gap, view: &View) -> String {
     .to_owned()
 }
 
+/// A gap as a warning within an answer.
+pub(super) fn warning(gap: &Gap, view: &View) -> String {
+    view.yellow(&gap_warning(gap, view))
+}
+
 /// A gap as a warning beside an answer. What this kernel hides always is no news: where to read of
 /// it is enough.
-pub(super) fn warning(gap: &Gap, view: &View) -> String {
+pub fn gap_warning(gap: &Gap, view: &View) -> String {
     if gap.reason == GapReason::Unseen && gap.to.is_none() {
-        return view
-            .yellow("tracer cannot see everything here: `tracer doctor` says what, and why");
+        return "tracer cannot see everything here: `tracer doctor` says what, and why".to_owned();
     }
     let detail = if gap.detail.is_empty() {
         reason(gap.reason).to_owned()
     } else {
         escape_text(&gap.detail)
     };
-    let text = match gap.to {
+    match gap.to {
         Some(to) => {
             format!(
                 "there was a gap {}: {detail}",
@@ -46,8 +49,7 @@ pub(super) fn warning(gap: &Gap, view: &View) -> String {
             "there is a gap since {}: {detail}",
             when::moment(gap.from, &view.now)
         ),
-    };
-    view.yellow(&text)
+    }
 }
 
 fn reason(reason: GapReason) -> &'static str {

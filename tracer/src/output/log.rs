@@ -2,8 +2,7 @@
 
 use change::{Certainty, Change};
 
-use super::{View, actor, chain};
-use crate::when;
+use super::{View, account, actor, chain, job};
 
 /// `seq  time  who  op  subject  how`.
 pub fn log_line(change: &Change, view: &View) -> String {
@@ -16,6 +15,11 @@ pub fn log_line(change: &Change, view: &View) -> String {
     let subject = match &change.from {
         Some(from) => format!("{} → {}", from.0, change.subject),
         None => change.subject.to_string(),
+    };
+    // What a file or a setting is changed to says little on one line; what of an account or job is the news.
+    let subject = match account::deed(change).or_else(|| job::deed(change)) {
+        Some(deed) => format!("{subject}: {deed}"),
+        None => subject,
     };
     let seq = view.yellow(&format!("{:>6}", change.seq));
     let who = view.bold(&format!("{who:<12}"));
@@ -30,6 +34,9 @@ pub fn log_line(change: &Change, view: &View) -> String {
 }
 
 fn late(change: &Change, view: &View) -> String {
+    if change.certainty == Certainty::Exact {
+        return String::new();
+    }
     change.between.map_or_else(
         || "seen late".to_owned(),
         |between| format!("between {}", when::interval(between, " and ", &view.now)),

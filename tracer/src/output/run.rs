@@ -6,7 +6,6 @@ use change::{Change, Op, Run, RunKind};
 use super::amount::counted;
 use super::sentence::past;
 use super::{View, actor, chain, escape_text};
-use crate::when;
 
 /// `number  start  who  how it ended  how much it changed  command`.
 pub fn run_line(run: &Run, view: &View) -> String {

@@ -5,8 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use change::{Certainty, Change, FactValue, FileState, Gap, GapReason, Kind, Note, Op};
 
 use super::escape::escape_text;
-use super::{View, actor, escape};
-use crate::when;
+use super::{View, account, actor, escape, job};
 
 /// The sentence, in which `object` stands for the subject: `it`, or its name.
 pub(super) fn sentence(change: &Change, object: &str, gaps: &[Gap], view: &View) -> String {
@@ -16,7 +15,7 @@ pub(super) fn sentence(change: &Change, object: &str, gaps: &[Gap], view: &View)
         .as_ref()
         .filter(|_| change.certainty == Certainty::Exact)
     else {
-        return late(change, object, gaps, view);
+        return nobody(change, object, gaps, view);
     };
     let way = actor.session.as_ref().map_or_else(String::new, actor::way);
     let way = match way.chars().next() {
@@ -33,12 +32,20 @@ pub(super) fn sentence(change: &Change, object: &str, gaps: &[Gap], view: &View)
     format!("{who} {}{comma} {ago}{way}", deed(change, object, view))
 }
 
-/// A change that nothing watched: when it can have been, and why nobody knows who.
-fn late(change: &Change, object: &str, gaps: &[Gap], view: &View) -> String {
+/// A change of which nobody knows who did it: because nothing watched, and when it can have been then.
+fn nobody(change: &Change, object: &str, gaps: &[Gap], view: &View) -> String {
     let deed = match change.op {
         Op::Modify => format!("changed {object}"),
         _ => deed(change, object, view),
     };
+    if change.certainty == Certainty::Exact {
+        let ago = when::ago(change.time, &view.now);
+        return if has_failed(change) {
+            format!("{object} failed {ago}")
+        } else {
+            format!("something {deed} {ago}; who did it is not known")
+        };
+    }
     let (when, why) = match change.between {
         Some([from, to]) => {
             let when = format!("between {}", when::interval([from, to], " and ", &view.now));
@@ -66,6 +73,9 @@ fn reason(reason: GapReason) -> &'static str {
 
 /// What was done, in the past tense.
 fn deed(change: &Change, object: &str, view: &View) -> String {
+    if let Some(deed) = account::deed(change).or_else(|| job::deed(change)) {
+        return deed;
+    }
     let of_it = if object == "it" {
         String::new()
     } else {
@@ -118,10 +128,20 @@ fn deed(change: &Change, object: &str, view: &View) -> String {
             [None, None] => format!("changed {object}"),
         },
         Op::Set => format!("set {object}{}", values(change)),
+        Op::Stop if has_failed(change) => format!("stopped {object}, and it failed"),
+        Op::Disable | Op::Enable if is_mask(change) => {
+            let way = if change.op == Op::Disable {
+                "masked"
+            } else {
+                "unmasked"
+            };
+            format!("{way} {object}")
+        }
         Op::Mount | Op::Unmount if is_swap(change) => {
             let way = if change.op == Op::Mount { "on" } else { "off" };
             format!("turned {way} swap on {object}")
         }
+        Op::Fail => format!("tried to load {object}, in vain,"),
         Op::Mount | Op::Unmount => format!("{} {object}{}", past(change.op), mounted(change)),
         op => format!("{} {object}{}", past(op), versions(change)),
     }
@@ -138,6 +158,7 @@ pub(super) fn past(op: Op) -> &'static str {
         Op::Remove => "removed",
         Op::Load => "loaded",
         Op::Unload => "unloaded",
+        Op::Fail => "tried in vain to load",
         Op::Start => "started",
         Op::Stop => "stopped",
         Op::Restart => "restarted",
@@ -167,6 +188,18 @@ fn versions(change: &Change) -> String {
     }
 }
 
+/// Whether a service has ended, and not well.
+fn has_failed(change: &Change) -> bool {
+    change.op == Op::Stop && attribute(change, "active")[1] == Some("failed")
+}
+
+/// Whether a service was hidden from whatever starts it, or is not any more.
+fn is_mask(change: &Change) -> bool {
+    let is_masked = |word: Option<&str>| word.is_some_and(|word| word.starts_with("masked"));
+    let [before, after] = attribute(change, "enabled");
+    is_masked(before) != is_masked(after)
+}
+
 /// Whether this is about swap space, which is among the mounts.
 fn is_swap(change: &Change) -> bool {
     change.subject.key.as_bytes().starts_with(b"swap:")
@@ -191,12 +224,12 @@ fn mounted(change: &Change) -> String {
 }
 
 /// An attribute before and after the change.
-fn attribute<'c>(change: &'c Change, name: &str) -> [Option<&'c str>; 2] {
+pub(super) fn attribute<'c>(change: &'c Change, name: &str) -> [Option<&'c str>; 2] {
     [&change.before, &change.after].map(|value| value.as_ref()?.attribute(name))
 }
 
 /// ` 60 → 10`, as far as the values are known; of several, those that are others.
-fn values(change: &Change) -> String {
+pub(super) fn values(change: &Change) -> String {
     if let (Some(before), Some(after)) = (all(change.before.as_ref()), all(change.after.as_ref())) {
         return differences(before, after);
     }
@@ -311,6 +344,37 @@ mod tests {
         insta::assert_snapshot!(by(Actor { container: Some(container), ..in_session(SessionKind::Container, &["sh"]) }), @"container docker abc123def456 edited it 12 minutes ago (session 7)");
         insta::assert_snapshot!(by(actor(&["python3 /root/.ansible/tmp/x/AnsiballZ_copy.py", "sh"])), @"configuration management (ansible, run by alice) edited it 12 minutes ago, over ssh from 10.1.2.3 (session 41, pts/0)");
         insta::assert_snapshot!(by(Actor { session: None, ..actor(&["vi"]) }), @"alice edited it 12 minutes ago");
+    }
+
+    #[test]
+    fn of_a_service_it_is_told_what_became_of_it_and_never_somebody_who_is_not_known() {
+        let value = |active: &str, enabled: &str| {
+            let pairs = [("active", active), ("enabled", enabled)];
+            let pairs = pairs.map(|(name, value)| (name.to_owned(), value.to_owned()));
+            Some(FactValue::Attributes(pairs.into()))
+        };
+        let runs = || value("active", "enabled");
+        let service = |op, after| Change {
+            subject: Subject::parse(b"service:demo").unwrap(),
+            op,
+            before: runs(),
+            after,
+            ..edit()
+        };
+        let failed = || service(Op::Stop, value("failed", "enabled"));
+        let masked = || service(Op::Disable, value("active", "masked"));
+        insta::assert_snapshot!(said(&service(Op::Restart, runs())), @"alice restarted it 12 minutes ago, over ssh from 10.1.2.3 (session 41, pts/0)");
+        insta::assert_snapshot!(said(&failed()), @"alice stopped it, and it failed 12 minutes ago, over ssh from 10.1.2.3 (session 41, pts/0)");
+        insta::assert_snapshot!(said(&masked()), @"alice masked it 12 minutes ago, over ssh from 10.1.2.3 (session 41, pts/0)");
+        insta::assert_snapshot!(said(&service(Op::Disable, value("active", "disabled"))), @"alice disabled it 12 minutes ago, over ssh from 10.1.2.3 (session 41, pts/0)");
+        let unknown = |change| {
+            said(&Change {
+                actor: None,
+                ..change
+            })
+        };
+        insta::assert_snapshot!(unknown(failed()), @"it failed 12 minutes ago");
+        insta::assert_snapshot!(unknown(service(Op::Restart, runs())), @"something restarted it 12 minutes ago; who did it is not known");
     }
 
     #[test]

@@ -4,7 +4,6 @@ use change::wire::{RecapBody, RecapCommand, SessionBody};
 
 use super::amount::counted;
 use super::{View, actor, argument};
-use crate::when;
 
 /// How far commands are indented at most that were typed in shells within shells.
 const MOST_INDENT: usize = 8;

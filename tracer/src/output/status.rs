@@ -3,8 +3,8 @@
 use change::wire::{CheckBody, CheckState, Counters, StatusBody};
 
 use super::amount::{counted, size, thousands};
+use super::collector::sending;
 use super::{View, escape_text};
-use crate::when;
 
 /// The state in the first line, then the numbers.
 pub fn status(body: &StatusBody, view: &View) -> String {
@@ -46,7 +46,7 @@ pub fn status(body: &StatusBody, view: &View) -> String {
         view.red(&lost)
     };
     let trees: Vec<_> = body.watched.iter().map(|tree| escape_text(tree)).collect();
-    [
+    let mut lines = vec![
         head,
         field(
             "host",
@@ -68,8 +68,15 @@ pub fn status(body: &StatusBody, view: &View) -> String {
             ),
         ),
         field("watched", trees.join(" ")),
-    ]
-    .join("\n")
+    ];
+    if body.comparing {
+        let what = "the host with the record; what that finds is still to be told";
+        lines.push(field("comparing", what.to_owned()));
+    }
+    if let Some(collector) = &body.collector {
+        lines.push(field("collector", sending(collector, view)));
+    }
+    lines.join("\n")
 }
 
 /// What was looked at, how it stands, and what to do.
@@ -114,6 +121,7 @@ mod tests {
             mode: "trampolines".to_owned(),
             last_seq: 1234,
             complete_since: Some(at("14:05")),
+            comparing: false,
             counters: Counters {
                 records: 56789,
                 file_records: 2345,
@@ -123,6 +131,7 @@ mod tests {
             store_bytes: 12 * 1024 * 1024,
             resident_bytes: 21 * 1024 * 1024,
             watched: vec!["/etc".to_owned(), "/boot".to_owned()],
+            collector: None,
             doctor: Vec::new(),
         };
         insta::assert_snapshot!(status(&body, &view()), @"
@@ -136,9 +145,12 @@ mod tests {
         ");
         let gap = StatusBody {
             complete_since: None,
+            comparing: true,
             ..body
         };
-        insta::assert_snapshot!(status(&gap, &view()).lines().next().unwrap(), @"running since yesterday 08:00, mode trampolines, a gap is open, 1,234 changes");
+        let shown = status(&gap, &view());
+        insta::assert_snapshot!(shown.lines().next().unwrap(), @"running since yesterday 08:00, mode trampolines, a gap is open, 1,234 changes");
+        insta::assert_snapshot!(shown.lines().last().unwrap(), @"  comparing   the host with the record; what that finds is still to be told");
     }
 
     #[test]

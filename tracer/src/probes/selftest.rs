@@ -199,7 +199,9 @@ impl Heard {
             Event::Sysctl(_)
             | Event::Setting { .. }
             | Event::Sysrq { .. }
-            | Event::Module { .. }
+            | Event::Module(_)
+            | Event::Cgroup { .. }
+            | Event::Signal(_)
             | Event::Mount(_) => return None,
             Event::File(event) => event,
         };

@@ -1,5 +1,5 @@
 //! Probes that the self-test does not prove alive, as it would take a change of the host: a module to
-//! load, a sysctl or a setting to write. Whether they are attached is all that is told.
+//! load, a cgroup to make, a service to kill, a sysctl or a setting to write. Whether they are attached is all that is told.
 
 use std::fs::File;
 
@@ -10,9 +10,25 @@ use super::host::{chain, unified_hierarchy};
 use super::plan::{Attachment, Way};
 use super::{Probes, Scope, attach_all};
 
+/// The calls that load a module: from a file, and from bytes.
+#[cfg(target_arch = "x86_64")]
+const LOADS: [&str; 2] = ["__x64_sys_finit_module", "__x64_sys_init_module"];
+#[cfg(not(target_arch = "x86_64"))]
+const LOADS: [&str; 2] = ["__arm64_sys_finit_module", "__arm64_sys_init_module"];
+
 impl Probes {
     pub(super) fn attach_unproven(&mut self, scope: Scope, kernel: &aya::Btf) {
-        self.attach_modules(kernel);
+        self.attach_modules(scope, kernel);
+        self.attach_tracepoint(
+            ("cgroup", "cgroup_mkdir"),
+            "not always known: the unit of processes that end at once",
+            kernel,
+        );
+        self.attach_tracepoint(
+            ("signal", "signal_generate"),
+            "not known: who killed a service",
+            kernel,
+        );
         // The end of a write first: each that is announced is to have one.
         let done = self.attach_to(
             scope,
@@ -45,25 +61,53 @@ impl Probes {
         });
     }
 
-    fn attach_modules(&mut self, kernel: &aya::Btf) {
-        for (name, program, target) in [
-            ("module-load", "module_load", "module_load"),
-            ("module-free", "module_free", "module_free"),
+    /// Attaches a program that is called as in `tracer doctor`, but for the hyphens, to a tracepoint.
+    fn attach_tracepoint(
+        &mut self,
+        (program, target): (&'static str, &'static str),
+        lost_without: &str,
+        kernel: &aya::Btf,
+    ) {
+        let way = Way::Tracepoint;
+        let attachment = Attachment {
+            program,
+            target,
+            way,
+        };
+        let attached = attach_all(&mut self.ebpf, &[attachment], kernel);
+        self.check(
+            &program.replace('_', "-"),
+            attached.map_err(|why| format!("{lost_without}; {why}")),
+        );
+    }
+
+    fn attach_modules(&mut self, scope: Scope, kernel: &aya::Btf) {
+        let loads = "not seen: who loads and unloads kernel modules";
+        let requests = "not known: for whom the kernel loads a module by itself";
+        for (name, unseen) in [
+            ("module_load", loads),
+            ("module_free", loads),
+            ("module_request", requests),
         ] {
-            let way = Way::Tracepoint;
-            let attachment = Attachment {
-                program,
-                target,
-                way,
-            };
-            let attached = attach_all(&mut self.ebpf, &[attachment], kernel);
-            self.check(
-                name,
-                attached.map_err(|why| {
-                    format!("not seen: who loads and unloads kernel modules; {why}")
-                }),
-            );
+            self.attach_tracepoint((name, name), unseen, kernel);
         }
+        let read = ("module_file", "security_kernel_read_file", Way::Entry);
+        let read = self.attach_to(scope, kernel, read);
+        let unknown = "known only by the list of the kernel's own: the files of modules";
+        self.check(
+            "module-file",
+            read.map_err(|why| format!("{unknown}; {why}")),
+        );
+        let [by_file, by_bytes] = LOADS;
+        let by_file = ("module_done_by_file", by_file, Way::End);
+        let by_bytes = ("module_done_by_bytes", by_bytes, Way::End);
+        let done = self.attach_to(scope, kernel, by_file);
+        let done = done.and_then(|()| self.attach_to(scope, kernel, by_bytes));
+        let unseen = "not seen: loads of kernel modules that fail";
+        self.check(
+            "module-done",
+            done.map_err(|why| format!("{unseen}; {why}")),
+        );
     }
 
     /// Attaches a program to a function, where the kernel lets us.

@@ -12,11 +12,12 @@ use super::{Error, actors, states, subjects};
 
 const INSERT: &str = "
     INSERT INTO changes (seq, time, lag, host, subject, op, from_subject, before, after, late,
-        between_from, between_to, run, operations, notes, actor, chain)
-    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)";
+        between_from, between_to, run, operations, notes, actor, chain, package)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)";
 const SELECT: &str = "
     SELECT c.seq, c.time, c.op, c.before, c.after, c.late, c.between_from, c.between_to, c.run,
-        c.operations, c.notes, c.actor, c.chain, h.machine, h.name, s.kind, s.key, f.key
+        c.operations, c.notes, c.actor, c.chain, h.machine, h.name, s.kind, s.key, f.key,
+        c.package
     FROM changes c
     JOIN hosts h ON h.id = c.host
     JOIN subjects s ON s.id = c.subject
@@ -25,6 +26,8 @@ const SELECT: &str = "
 const SELECT_LAST: &str = "SELECT seq, time + lag, chain FROM changes ORDER BY seq DESC LIMIT 1";
 const SELECT_REACHED: &str = "
     SELECT time + lag FROM changes WHERE seq >= ?1 ORDER BY seq LIMIT 1";
+
+const SELECT_CHAIN: &str = "SELECT chain FROM changes WHERE seq = ?1";
 
 const READ: &str = "read changes";
 
@@ -82,6 +85,7 @@ impl<'c> ChangeWriter<'c> {
         insert.raw_bind_parameter(15, notes_text(&change.notes))?;
         insert.raw_bind_parameter(16, actor)?;
         insert.raw_bind_parameter(17, chain.as_slice())?;
+        insert.raw_bind_parameter(18, change.package.as_deref())?;
         insert.raw_execute().map(|_rows| ())
     }
 }
@@ -108,6 +112,13 @@ pub(super) fn last(connection: &Connection) -> Result<Option<Head>, Error> {
         })
     });
     head.optional().doing(READ)
+}
+
+/// The value of the chain after a change.
+pub(super) fn chain_at(connection: &Connection, seq: u64) -> Result<Option<[u8; 32]>, Error> {
+    let mut select = connection.prepare_cached(SELECT_CHAIN).doing(READ)?;
+    let chain = select.query_row([seq.cast_signed()], |row| row.get(0));
+    chain.optional().doing(READ)
 }
 
 /// The number of the first change at which the log has reached a time: every one before it is older.
@@ -258,6 +269,7 @@ fn change_in(
             .map(i64::cast_unsigned),
         operations: row.get::<_, i64>(9).map_err(column)?.cast_unsigned(),
         notes: parse_notes(notes.as_deref()).map_err(wrong)?,
+        package: row.get(18).map_err(column)?,
         actor,
     };
     Ok((change, row.get(12).map_err(column)?))
@@ -311,6 +323,7 @@ mod tests {
         odd.subject.key = Text::from(b"/etc/\xff\n".as_slice());
         odd.run = Some(u64::MAX);
         odd.operations = 500;
+        odd.package = Some("libc6:i386".to_owned());
         odd.notes = Note::ALL.map(|(note, _)| note).to_vec();
         let mut changes = vec![edit("/etc/a", ["a", "b"], 1, Some(alice(41))), odd];
         changes.push(edit("/etc/a", ["b", "c"], 3, None));
@@ -338,12 +351,22 @@ mod tests {
     }
 
     #[test]
+    fn a_change_of_a_kind_that_only_a_newer_tracer_knows_is_shown() {
+        let mut example = Example::new();
+        example.log(vec![create("/etc/a", "1", 1, Some(alice(41)))]);
+        let newer = "UPDATE subjects SET kind = 'soul'";
+        example.connection().execute_batch(newer).unwrap();
+        let changes = example.reader().changes(&ChangeQuery::default()).unwrap();
+        assert_eq!(changes[0].subject.to_string(), "soul:/etc/a");
+    }
+
+    #[test]
     fn a_word_of_no_version_is_an_error_that_names_the_change() {
         let mut example = Example::new();
         example.log(vec![create("/etc/a", "1", 1, Some(alice(41)))]);
         for (tampering, row) in [
             ("UPDATE changes SET op = 'teleport'", "row 1 of `changes`"),
-            ("UPDATE subjects SET kind = 'soul'", "row 1 of `changes`"),
+            ("UPDATE subjects SET kind = 'a soul'", "row 1 of `changes`"),
             ("UPDATE actors SET argv = '{'", "row 1 of `actors`"),
         ] {
             let connection = example.connection();

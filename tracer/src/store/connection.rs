@@ -16,11 +16,12 @@ use super::error::{Cause, Doing as _};
 /// The schema's steps. A word new to the model (a kind, an op, …) comes with a step too, if only an
 /// empty one, so that an older program refuses the database instead of meeting a word it does not
 /// know.
-const MIGRATIONS: [&str; 4] = [
+const MIGRATIONS: [&str; 5] = [
     include_str!("migrations/0001_changes.sql"),
     include_str!("migrations/0002_forgotten.sql"),
     include_str!("migrations/0003_attributes.sql"),
     include_str!("migrations/0004_runs.sql"),
+    include_str!("migrations/0005_packages.sql"),
 ];
 
 /// Marks a database as a store: `trcr`.

@@ -43,6 +43,7 @@ impl Encoding {
             run,
             operations,
             notes,
+            package,
             actor: _,
         } = change;
         self.0.push(VERSION);
@@ -67,6 +68,10 @@ impl Encoding {
         self.number(*operations);
         self.list(notes, |this, note| this.text(note.as_str().as_bytes()));
         self.option(actor, |this, hash| this.0.extend_from_slice(hash));
+        // Rows from before there were packages have the hash that they had.
+        if let Some(package) = package {
+            self.text(package.as_bytes());
+        }
     }
 
     /// Adds an actor.

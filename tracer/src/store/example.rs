@@ -165,6 +165,7 @@ pub(crate) fn edit(path: &str, texts: [&str; 2], seconds: i64, actor: Option<Act
         between: actor.is_none().then(|| [time(0), time(seconds)]),
         run: None,
         operations: 1,
+        package: None,
         notes: Vec::new(),
         actor: actor.map(std::sync::Arc::new),
     }

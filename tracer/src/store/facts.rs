@@ -11,7 +11,7 @@ const UPSERT: &str = "
     INSERT INTO facts (subject, state, time, dev, inode, ctime_ns, mtime_ns)
     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
     ON CONFLICT (subject) DO UPDATE SET
-        state = ?2, time = ?3, dev = ?4, inode = ?5, ctime_ns = ?6, mtime_ns = ?7";
+        state = ?2, time = CASE state WHEN ?2 THEN time ELSE ?3 END, dev = ?4, inode = ?5, ctime_ns = ?6, mtime_ns = ?7";
 const DELETE: &str = "DELETE FROM facts WHERE subject = ?1";
 const SELECT_STATE: &str = "SELECT state FROM facts WHERE subject = ?1";
 const SELECT: &str = "
@@ -39,6 +39,7 @@ const READ: &str = "read facts";
 /// One row of the table `facts`, to write; without a state it is one to delete.
 pub(super) struct FactRow {
     pub(super) state: Option<i64>,
+    /// Since when it has that state; kept where it has it already.
     pub(super) time: Timestamp,
     pub(super) identity: Option<FileIdentity>,
 }

@@ -2,7 +2,7 @@
 
 use std::collections::{BinaryHeap, HashSet};
 
-use change::{Change, Subject, Timestamp};
+use change::{Change, Note, Subject, Text, Timestamp};
 use rusqlite::{Connection, OptionalExtension as _};
 
 use super::changes::{Condition, Next, Order};
@@ -16,6 +16,16 @@ const SELECT_NEWEST_RENAME: &str = "
     SELECT from_subject, seq FROM changes
     WHERE subject = ?1 AND from_subject IS NOT NULL AND seq < ?2 ORDER BY seq DESC LIMIT 1";
 
+const SELECT_DIRECTORY_MOVES: &str = "
+    SELECT c.seq, c.time, f.key, s.key, instr(coalesce(c.notes, ''), 'exchanged') > 0 FROM changes c
+    JOIN subjects s ON s.id = c.subject
+    JOIN subjects f ON f.id = c.from_subject
+    LEFT JOIN states a ON a.id = c.after
+    LEFT JOIN states b ON b.id = c.before
+    WHERE c.from_subject IS NOT NULL AND c.op = 'rename'
+        AND coalesce(a.type, b.type) = 'directory'
+    ORDER BY c.seq";
+
 const READ: &str = "read the names of a subject";
 
 /// How many older names are followed: more have only log rotation and programs that rename without
@@ -27,6 +37,39 @@ const NAMES: usize = 1000;
 pub(super) struct Name {
     pub(super) before_seq: u64,
     pub(super) subject: i64,
+}
+
+/// A directory that got another name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct DirectoryMove {
+    /// The number of the change.
+    pub(crate) seq: u64,
+    /// When it happened.
+    pub(crate) time: Timestamp,
+    /// Its path before.
+    pub(crate) from: Text,
+    /// Its path after.
+    pub(crate) to: Text,
+    /// Whether the path before is another directory's from then on.
+    pub(crate) exchanged: bool,
+}
+
+/// All directories that got another name, oldest first.
+pub(super) fn directory_moves(connection: &Connection) -> Result<Vec<DirectoryMove>, Error> {
+    let doing = "read where directories went";
+    let mut select = connection
+        .prepare_cached(SELECT_DIRECTORY_MOVES)
+        .doing(doing)?;
+    let rows = select.query_map([], |row| {
+        Ok(DirectoryMove {
+            seq: row.get::<_, i64>(0)?.cast_unsigned(),
+            time: Timestamp::from_nanos(row.get(1)?),
+            from: Text::from(row.get::<_, Vec<u8>>(2)?),
+            to: Text::from(row.get::<_, Vec<u8>>(3)?),
+            exchanged: row.get(4)?,
+        })
+    });
+    rows.doing(doing)?.collect::<Result<_, _>>().doing(doing)
 }
 
 /// All names of a subject: its own, and those that something was renamed from to become it. Each
@@ -152,6 +195,10 @@ fn first_of_name(
         condition.and(limit, [nanos.into()]);
         let order_of = (&condition, order);
         changes::each(connection, order_of, &|_, _| true, &mut |change, _| {
+            if change.subject != *subject && change.notes.contains(&Note::Exchanged) {
+                // Another file has its name, which is a change of its own.
+                return Next::More;
+            }
             let is_better = found.as_ref().is_none_or(|found| match order {
                 Order::NewestFirst => change.seq > found.seq,
                 Order::OldestFirst => change.seq < found.seq,

@@ -8,8 +8,8 @@ use rusqlite::Connection;
 
 use super::changes::{Condition, Next, Order};
 use super::{
-    Error, Fact, Kept, KnownHead, Purge, changes, connection, contents, facts, forget, gaps,
-    history, meta, runs, search, sessions, subjects, verify,
+    DirectoryMove, Error, Fact, Kept, KnownHead, Purge, SubjectPage, changes, connection, contents,
+    facts, forget, gaps, history, meta, runs, search, sessions, subjects, touched, verify,
 };
 
 /// Reads from the store.
@@ -127,6 +127,30 @@ impl Reader {
         })
     }
 
+    /// The same, each with the value of the hash chain after it.
+    pub(crate) fn log_after(
+        &self,
+        seq: u64,
+        go_on: &mut dyn FnMut(Change, [u8; 32]) -> bool,
+    ) -> Result<(), Error> {
+        let mut condition = Condition::default();
+        let after = i64::try_from(seq).unwrap_or(i64::MAX);
+        condition.and("c.seq > ?", [after.into()]);
+        let order = (&condition, Order::OldestFirst);
+        changes::each(
+            &self.connection,
+            order,
+            &|_, _| true,
+            &mut |change, chain| next(go_on(change, chain)),
+        )
+    }
+
+    /// Where the hash chain is at a change; none where there is no such change.
+    pub(crate) fn head_at(&self, seq: u64) -> Result<Option<KnownHead>, Error> {
+        let chain = changes::chain_at(&self.connection, seq)?;
+        Ok(chain.map(|chain| KnownHead { seq, chain }))
+    }
+
     /// Passes on the changes of the file that now has this name, newest first, until told to stop:
     /// under this name since it got it, before that under the one it was renamed from.
     pub(crate) fn lineage(
@@ -153,6 +177,26 @@ impl Reader {
         time: Timestamp,
     ) -> Result<Option<Change>, Error> {
         history::oldest_after(&self.connection, subject, time)
+    }
+
+    /// All directories that got another name, oldest first.
+    pub(crate) fn directory_moves(&self) -> Result<Vec<DirectoryMove>, Error> {
+        history::directory_moves(&self.connection)
+    }
+
+    /// The next subjects, by kind and key, whether they exist or not; each with when it was first heard of.
+    pub fn subjects(&self, page: &SubjectPage) -> Result<Vec<(Subject, Timestamp)>, Error> {
+        subjects::after(&self.connection, page)
+    }
+
+    /// The next subjects, likewise, that have changes from the one moment up to the other, which does not
+    /// count; each with how many.
+    pub fn touched(
+        &self,
+        page: &SubjectPage,
+        between: [Timestamp; 2],
+    ) -> Result<Vec<(Subject, u64)>, Error> {
+        touched::between(&self.connection, page, between)
     }
 
     /// When a subject was first heard of.

@@ -33,7 +33,7 @@ const WITHIN: &str = "
 const SUMMARY: &str = "
     SELECT s.kind, c.op, count(*) FROM changes c JOIN subjects s ON s.id = c.subject
     WHERE c.seq BETWEEN ?1 AND ?2 AND c.run IN (SELECT value FROM json_each(?3))
-    GROUP BY s.kind, c.op ORDER BY min(c.seq)";
+    GROUP BY s.kind, c.op ORDER BY s.kind = 'file', min(c.seq)";
 
 const READ: &str = "read runs";
 
@@ -228,7 +228,8 @@ pub(super) fn owning(connection: &Connection, run: u64) -> Result<Condition, Err
     Ok(condition)
 }
 
-/// How many changes a run and those within it made, by kind and op, in the order of the first of each.
+/// How many changes a run and those within it made, by kind and op, in the order of the first of each;
+/// files come last, which say the least: that a package was installed says why they changed.
 pub(super) fn summary(connection: &Connection, run: u64) -> Result<Vec<Count>, Error> {
     let owned = Owned::by(connection, run)?;
     let mut select = connection.prepare_cached(SUMMARY).doing(READ)?;

@@ -5,7 +5,7 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
-use change::{Change, ChangeQuery};
+use change::{Change, ChangeQuery, Timestamp};
 use globset::{GlobBuilder, GlobMatcher};
 use rusqlite::{Connection, OptionalExtension as _};
 
@@ -152,14 +152,12 @@ fn condition(connection: &Connection, query: &ChangeQuery) -> Result<Condition, 
         None => Condition::default(),
     };
     if let Some(since) = since {
-        let first = changes::first_reaching(connection, *since)?;
-        condition.and("c.seq >= ?", [first.cast_signed().into()]);
+        let first = first_since(connection, *since)?;
+        condition.and("c.seq >= ?", [first.into()]);
         condition.and("c.time >= ?", [since.as_nanos().into()]);
     }
     if let Some(until) = until {
-        let reached = changes::first_reaching(connection, *until)?;
-        let behind = newest_behind(connection, until.as_nanos())?;
-        let last = behind.max(reached.cast_signed() - 1);
+        let last = last_until(connection, *until)?;
         condition.and("c.seq <= ?", [last.into()]);
         condition.and("c.time < ?", [until.as_nanos().into()]);
     }
@@ -189,6 +187,18 @@ fn condition(connection: &Connection, query: &ChangeQuery) -> Result<Condition, 
         condition.and(BY_USER, [name(), uid(), name(), uid()]);
     }
     Ok(condition)
+}
+
+/// No change before the one with this number happened at a time or later.
+pub(super) fn first_since(connection: &Connection, since: Timestamp) -> Result<i64, Error> {
+    Ok(changes::first_reaching(connection, since)?.cast_signed())
+}
+
+/// No change after the one with this number happened before a time.
+pub(super) fn last_until(connection: &Connection, until: Timestamp) -> Result<i64, Error> {
+    let reached = changes::first_reaching(connection, until)?;
+    let behind = newest_behind(connection, until.as_nanos())?;
+    Ok(behind.max(reached.cast_signed() - 1))
 }
 
 /// The number of the newest change that lies behind newer ones and before a time; 0 for none.

@@ -1,7 +1,7 @@
 //! The table of subjects: their names, each once.
 
 use change::{Kind, Subject, Text, Timestamp};
-use rusqlite::{CachedStatement, Connection, OptionalExtension as _};
+use rusqlite::{CachedStatement, Connection, OptionalExtension as _, Row};
 
 use super::Error;
 use super::error::Doing as _;
@@ -9,8 +9,36 @@ use super::error::Doing as _;
 const INSERT: &str = "INSERT INTO subjects (kind, key, since) VALUES (?1, ?2, ?3)";
 const SELECT_ID: &str = "SELECT id FROM subjects WHERE kind = ?1 AND key = ?2";
 const SELECT_SINCE: &str = "SELECT since FROM subjects WHERE kind = ?1 AND key = ?2";
+const SELECT_AFTER: &str = "
+    SELECT kind, key, since FROM subjects
+    WHERE (kind, key) > (?1, ?2) AND (?3 IS NULL OR kind = ?3)
+    ORDER BY kind, key LIMIT ?4";
 const SELECT_SINCE_BELOW: &str = "
     SELECT min(since) FROM subjects WHERE kind = 'file' AND key >= ?1 AND key < ?2";
+
+/// Which subjects are asked for at once.
+#[derive(Clone, Debug)]
+pub struct SubjectPage {
+    /// Of this kind, or of all.
+    pub kind: Option<Kind>,
+    /// Behind this one.
+    pub after: Option<Subject>,
+    /// So many at most.
+    pub limit: u32,
+}
+
+impl SubjectPage {
+    /// The kind's word and the key to go on behind.
+    pub(super) fn after(&self) -> (&'static str, &[u8]) {
+        let of_kind = || (self.kind.map_or("", Kind::as_str), &[][..]);
+        let after = self.after.as_ref();
+        after.map_or_else(of_kind, |after| (after.kind.as_str(), after.key.as_bytes()))
+    }
+
+    pub(super) fn limit(&self) -> i64 {
+        i64::from(self.limit)
+    }
+}
 
 /// The statements that write subjects.
 pub(super) struct SubjectWriter<'c> {
@@ -73,6 +101,39 @@ pub(super) fn since(
     Ok(since.map(Timestamp::from_nanos))
 }
 
+/// The next subjects of a kind, or of all, behind one, in the order of the kinds' words and the keys' bytes;
+/// each with when it was first heard of.
+pub(super) fn after(
+    connection: &Connection,
+    page: &SubjectPage,
+) -> Result<Vec<(Subject, Timestamp)>, Error> {
+    let doing = "read the subjects";
+    let mut select = connection.prepare_cached(SELECT_AFTER).doing(doing)?;
+    let SubjectPage { kind, .. } = page;
+    let (after_kind, after_key) = page.after();
+    let kind = kind.map(Kind::as_str);
+    let mut rows = select
+        .query((after_kind, after_key, kind, page.limit()))
+        .doing(doing)?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next().doing(doing)? {
+        let since = row.get(2).doing(doing)?;
+        found.push((named_in(row)?, Timestamp::from_nanos(since)));
+    }
+    Ok(found)
+}
+
+/// The subject whose kind and key a row begins with.
+pub(super) fn named_in(row: &Row<'_>) -> Result<Subject, Error> {
+    let doing = "read the name of a subject";
+    let kind: String = row.get(0).doing(doing)?;
+    from_columns(&kind, row.get(1).doing(doing)?).map_err(|what| Error::Row {
+        table: "subjects",
+        row: 0,
+        what,
+    })
+}
+
 /// When the first of a folder's files, at any depth, was first heard of.
 pub(super) fn since_below(
     connection: &Connection,
@@ -117,9 +178,21 @@ pub(super) fn trim_slashes(mut path: &[u8]) -> &[u8] {
 
 /// A subject from its columns, or what is wrong with them.
 pub(super) fn from_columns(kind: &str, key: Vec<u8>) -> Result<Subject, String> {
-    let kind: Kind = kind.parse().map_err(|error| format!("{error}"))?;
+    let kind = Kind::read(kind).map_err(|error| format!("{error}"))?;
     Ok(Subject {
         kind,
         key: Text::from(key),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_subject_of_a_kind_that_only_a_newer_tracer_knows_is_read() {
+        let subject = from_columns("cpu-quota", b"a".to_vec()).unwrap();
+        assert_eq!(subject.to_string(), "cpu-quota:a");
+        assert!(from_columns("damaged\0", b"a".to_vec()).is_err());
+    }
 }

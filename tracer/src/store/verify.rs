@@ -25,7 +25,7 @@ const SELECT_NEXT: &str = "SELECT seq, chain FROM changes WHERE seq > ?1 ORDER B
 const VERIFY: &str = "verify the log";
 
 /// A place in the log and the chain's value there, as an earlier verification told it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct KnownHead {
     /// Number of the change.
     pub seq: u64,

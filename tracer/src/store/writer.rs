@@ -20,8 +20,8 @@ use super::states::StateWriter;
 use super::subjects::SubjectWriter;
 use super::sync::LogFile;
 use super::{
-    Batch, Content, Error, Fact, Purge, chain, changes, connection, forget, gaps, meta, runs,
-    sessions,
+    Batch, Content, Error, Fact, KnownHead, Purge, chain, changes, connection, forget, gaps, meta,
+    runs, sessions,
 };
 
 const WRITE: &str = "write to the store";
@@ -74,6 +74,12 @@ impl Writer {
             self.memory.forget();
         }
         result.map_err(|error| error.in_store(&self.path))
+    }
+
+    /// The end of the log as it was committed.
+    pub fn head(&self) -> KnownHead {
+        let Head { seq, chain, .. } = self.head;
+        KnownHead { seq, chain }
     }
 
     /// Sees to it that what was committed survives a power cut. A commit alone survives the end of

@@ -15,6 +15,9 @@ use super::path;
 #[derive(Clone, Debug)]
 pub(super) struct Pattern {
     names: Arc<[Name]>,
+    /// Whether what it names is not watched: only what happens to such names in their directory is
+    /// told.
+    is_of_names: bool,
 }
 
 #[derive(Debug)]
@@ -48,17 +51,24 @@ pub(super) struct Awaited {
     pub(super) directory: Text,
     names: Arc<[Name]>,
     first: usize,
+    is_of_names: bool,
 }
 
 impl Awaited {
-    /// Whether a path is, or lies in, what is awaited.
+    /// Whether a path is, or lies in, what is awaited and then watched.
     pub(super) fn contains(&self, path: &[u8]) -> bool {
-        self.matching(path).is_some_and(|awaited| awaited == 0)
+        !self.is_of_names && self.matching(path).is_some_and(|awaited| awaited == 0)
+    }
+
+    /// Whether a path is a name that is told of, and not watched, or a directory on the way to such names.
+    pub(super) fn is_told(&self, path: &[u8]) -> bool {
+        self.is_of_names && self.matching(path).is_some()
     }
 
     /// Whether a path is a directory on the way to what is awaited, or that itself.
     pub(super) fn leads_through(&self, path: &[u8]) -> bool {
-        self.matching(path).is_some()
+        let matching = self.matching(path);
+        matching.is_some_and(|awaited| awaited > 0 || !self.is_of_names)
     }
 
     /// How many names are still missing behind a path; none if it leads elsewhere.
@@ -99,6 +109,15 @@ impl Pattern {
         }
         Ok(Self {
             names: names.into(),
+            is_of_names: false,
+        })
+    }
+
+    /// Reads a pattern of names that are told of where they come and go, and not watched.
+    pub(super) fn parse_names(text: &str) -> io::Result<Self> {
+        Ok(Self {
+            is_of_names: true,
+            ..Self::parse(text)?
         })
     }
 
@@ -120,12 +139,17 @@ impl Pattern {
     fn step(&self, index: usize, directory: Text, awaited: &mut Vec<Awaited>) -> Vec<Text> {
         let name = &self.names[index];
         let is_last = index + 1 == self.names.len();
-        let found = find(&directory, name, is_last);
+        let found = if is_last && self.is_of_names {
+            Vec::new()
+        } else {
+            find(&directory, name, is_last)
+        };
         if found.is_empty() || is_last || matches!(name, Name::Glob(_)) {
             awaited.push(Awaited {
                 directory,
                 names: Arc::clone(&self.names),
                 first: index,
+                is_of_names: self.is_of_names,
             });
         }
         found
@@ -172,6 +196,7 @@ mod tests {
             directory: Text::from(directory),
             names: Pattern::parse(pattern).unwrap().names,
             first,
+            is_of_names: false,
         }
     }
 

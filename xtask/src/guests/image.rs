@@ -18,7 +18,7 @@ const DEBIAN_SETUP: &str = include_str!("../../guests/debian-setup.sh");
 const DEBIAN_RELEASES: [&str; 2] = ["bookworm", "bookworm-security"];
 
 /// Everything that a story acts with.
-const DEBIAN_PACKAGES: [&str; 22] = [
+const DEBIAN_PACKAGES: [&str; 26] = [
     "ansible",
     "apt-utils",
     "cron",
@@ -30,10 +30,14 @@ const DEBIAN_PACKAGES: [&str; 22] = [
     "nano",
     "openssh-client",
     "openssh-server",
+    "pacman-package-manager",
     "procps",
     "python3",
     "python3-apt",
+    "python3-pip",
+    "rpm",
     "rsync",
+    "ruby",
     "sudo",
     "systemd",
     "systemd-sysv",

@@ -20,8 +20,11 @@ const UNIT: &str = include_str!("../../guests/tracer-tests.service");
 const BOOT_MODULES: [&str; 3] = ["virtio_pci", "virtio_blk", "ext4"];
 
 /// The modules that tests load, mount or unload.
-const TEST_MODULES: [&str; 13] = [
+const TEST_MODULES: [&str; 16] = [
     "dummy",
+    "sch_fq",
+    "af_key",
+    "nbd",
     "loop",
     "overlay",
     "veth",

@@ -8,16 +8,16 @@ use std::{ptr, thread};
 
 use anyhow::{Error, Result};
 
-use super::Summary;
+use super::{Summary, once};
 use crate::guests::{self, Binaries, Guest, Verdict};
 use crate::kernels::Kernel;
 use crate::output::{block, line, step};
 use crate::process::{as_root, follow};
 use crate::{build, coverage};
 
-/// As many guests as CI has cores: with more, a guest's processor is left alone for so long that its
-/// kernel takes it for broken.
-const GUESTS_AT_A_TIME: usize = 2;
+/// One more than CI has cores: each takes a thread, which waits for a quarter of its time. With more, a guest's
+/// processor is left alone for so long that its kernel takes it for broken.
+const GUESTS_AT_A_TIME: usize = 3;
 
 /// Where a test executable runs.
 pub(super) enum Place {
@@ -55,6 +55,14 @@ impl Place {
     }
 }
 
+/// What the tests run.
+#[derive(Clone, Copy)]
+struct Programs<'a> {
+    tracer: &'a Path,
+    /// Only tests on the host have one.
+    collector: Option<&'a Path>,
+}
+
 /// A test executable with the place where it runs.
 struct Job<'a> {
     place: &'a Place,
@@ -78,13 +86,24 @@ enum End {
 }
 
 /// Builds the test executables and runs each in its place, then tells what came of them in the order
-/// of the places.
-pub(super) fn run(places: &[Place], args: &[String], summary: &mut Summary) -> Result<()> {
+/// of the places. `is_matrix` says that what one kernel is enough for is left out on the others.
+pub(super) fn run(
+    places: &[Place],
+    args: &[String],
+    is_matrix: bool,
+    summary: &mut Summary,
+) -> Result<()> {
     if places.is_empty() {
         return Ok(());
     }
     step("build for the host and the guests");
     let tracer = build::tracer()?;
+    let has_host = places.iter().any(|place| matches!(place, Place::Host));
+    let collector = has_host.then(build::collector).transpose()?;
+    let programs = Programs {
+        tracer: &tracer,
+        collector: collector.as_deref(),
+    };
     let jobs: Result<Vec<Job<'_>>> = places
         .iter()
         .map(|place| {
@@ -99,7 +118,7 @@ pub(super) fn run(places: &[Place], args: &[String], summary: &mut Summary) -> R
     let host = host.into_iter().next();
     let (waiting, done) = (Mutex::new(VecDeque::from(guests)), Mutex::new(Vec::new()));
     let run = |job| {
-        let ran = Job::run(job, &tracer, args);
+        let ran = Job::run(job, programs, args, is_matrix);
         if let Ok(mut done) = done.lock() {
             done.push(ran);
         }
@@ -133,7 +152,7 @@ fn pop<'a>(waiting: &Mutex<VecDeque<Job<'a>>>) -> Option<Job<'a>> {
 }
 
 impl<'a> Job<'a> {
-    fn run(self, tracer: &Path, args: &[String]) -> Ran<'a> {
+    fn run(self, programs: Programs<'_>, args: &[String], is_matrix: bool) -> Ran<'a> {
         let Self { place, tests } = self;
         let name = place.name();
         let started = Instant::now();
@@ -143,11 +162,15 @@ impl<'a> Job<'a> {
             said.push(text.to_owned());
         };
         let end = match place {
-            Place::Host => on_host(tracer, &tests, args, &mut on_line),
+            Place::Host => on_host(programs, &tests, args, &mut on_line),
             Place::Guest(guest, kernel) => {
-                let tests = &tests;
+                let (tracer, tests) = (programs.tracer, &tests);
                 let binaries = Binaries { tracer, tests };
-                match guests::run(*guest, kernel, &binaries, args, &mut on_line) {
+                let mut args = args.to_vec();
+                if is_matrix {
+                    args.extend(once::left_out(*guest, kernel));
+                }
+                match guests::run(*guest, kernel, &binaries, &args, &mut on_line) {
                     Ok(verdict) => End::of_guest(verdict),
                     Err(error) => End::Failed(error),
                 }
@@ -164,10 +187,18 @@ impl<'a> Job<'a> {
 
 /// The daemon end to end, here: no probes, since it's not for us to load them into this kernel. One
 /// test at a time, as what another one forks would hold a file open that was written and closed.
-fn on_host(tracer: &Path, tests: &Path, args: &[String], on_line: &mut dyn FnMut(&str)) -> End {
+fn on_host(
+    programs: Programs<'_>,
+    tests: &Path,
+    args: &[String],
+    on_line: &mut dyn FnMut(&str),
+) -> End {
+    let Programs { tracer, collector } = programs;
+    let collector = collector.unwrap_or(Path::new(""));
     let mut command = as_root("env");
     command
         .arg(format!("TRACER={}", tracer.display()))
+        .arg(format!("COLLECTOR={}", collector.display()))
         .arg("TRACER_GUEST=host")
         .arg(tests)
         .arg("--test-threads=1")

@@ -140,7 +140,7 @@ fn network_cards(machine: &Machine, facts: &mut Facts) {
         attributes.add("driver", driver);
         let key = format!("network/{place}");
         // A card may have several ports in one place.
-        let is_taken = facts.contains_key(&key.as_str().into());
+        let is_taken = facts.contains_key(key.as_bytes());
         let key = if is_taken {
             format!("{key}/{name}")
         } else {

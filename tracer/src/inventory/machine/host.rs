@@ -8,6 +8,7 @@ use std::path::Path;
 use change::Text;
 
 use super::{Attributes, Machine, put_value};
+use crate::bounded;
 use crate::inventory::Facts;
 
 const NAME: &str = "name";
@@ -21,7 +22,7 @@ const LOCALES: [&str; 2] = ["etc/locale.conf", "etc/default/locale"];
 const RESOLVERS: &str = "etc/resolv.conf";
 
 /// Files are read so far: what they mean stands in a few lines.
-const LONGEST_FILE: usize = 64 * 1024;
+const LONGEST_FILE: u64 = 64 * 1024;
 
 /// The fact that a file decides, by its absolute path.
 pub(in crate::inventory) fn key_of(path: &Text) -> Option<&'static str> {
@@ -47,9 +48,7 @@ pub(super) fn read(machine: &Machine) -> Facts {
 }
 
 fn text(path: &Path) -> Option<String> {
-    let mut bytes = fs::read(path).ok()?;
-    bytes.truncate(LONGEST_FILE);
-    Some(String::from_utf8_lossy(&bytes).into_owned())
+    bounded::read_text(path, LONGEST_FILE)
 }
 
 /// What `/etc/localtime` points to (localtime(5)); the name in a file of its own where it is no link.

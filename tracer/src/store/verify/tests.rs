@@ -7,7 +7,7 @@ use crate::store::Batch;
 use crate::store::example::{Example, alice, create, edit};
 
 const COPY: &str = "INSERT INTO changes SELECT ?2, time, lag, host, subject, op, from_subject,
-    before, after, late, between_from, between_to, run, operations, notes, actor, chain
+    before, after, late, between_from, between_to, run, operations, notes, actor, chain, package
     FROM changes WHERE seq = ?1";
 
 fn changed(number: i64) -> Change {
@@ -108,6 +108,8 @@ fn an_altered_change_is_named_whatever_was_altered_in_it() {
             "altered 5: row 5 of `changes`, or row 6 of `states`"
         );
     }
+    let package = found_after("UPDATE changes SET package = 'x' WHERE seq = 2");
+    assert_eq!(package, ["altered 2: row 2 of `changes`"]);
     let two = "UPDATE changes SET time = time + 1 WHERE seq IN (2, 4)";
     let rows = [
         "altered 2: row 2 of `changes`",

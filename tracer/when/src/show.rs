@@ -84,7 +84,7 @@ fn count(number: i64, unit: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::when::parse;
+    use crate::parse;
 
     #[test]
     fn a_time_is_shown_as_people_say_it() {

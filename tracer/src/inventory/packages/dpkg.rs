@@ -5,16 +5,11 @@ use std::fs::File;
 use std::io::{self, BufReader};
 use std::path::Path;
 
-use change::{FactValue, Op, Text};
-use debversion::Version;
+use change::{FactValue, Text};
 
-use super::Facts;
+use super::lines::read_line;
+use super::{ARCH, Facts, VERSION};
 
-/// Lines of the file longer than this are no part of what is read: it is foreign data.
-const LONGEST_LINE: usize = 4096;
-
-const VERSION: &str = "version";
-const ARCH: &str = "arch";
 const HELD: &str = "held";
 
 /// Reads all packages that are there, also those of which only a part is.
@@ -56,27 +51,6 @@ fn parse(mut status: impl io::BufRead) -> io::Result<Facts> {
         (Text::from(key.as_str()), package.into_value())
     });
     Ok(facts.collect())
-}
-
-/// Reads a line without its end, and of a long one the beginning; tells how much was consumed.
-fn read_line(from: &mut impl io::BufRead, line: &mut Vec<u8>) -> io::Result<usize> {
-    let mut consumed = 0;
-    loop {
-        let available = from.fill_buf()?;
-        if available.is_empty() {
-            return Ok(consumed);
-        }
-        let end = available.iter().position(|&byte| byte == b'\n');
-        let part = &available[..end.unwrap_or(available.len())];
-        let room = LONGEST_LINE.saturating_sub(line.len()).min(part.len());
-        line.extend_from_slice(&part[..room]);
-        let used = end.map_or(available.len(), |end| end + 1);
-        from.consume(used);
-        consumed += used;
-        if end.is_some() {
-            return Ok(consumed);
-        }
-    }
 }
 
 /// A stanza of the file, as far as it is of interest.
@@ -123,17 +97,6 @@ impl Package {
             attributes.insert(HELD.to_owned(), "yes".to_owned());
         }
         FactValue::Attributes(attributes)
-    }
-}
-
-/// What leads from one state of a package to another.
-pub(super) fn op(before: &FactValue, after: &FactValue) -> Op {
-    let version = |value: &FactValue| value.attribute(VERSION)?.parse::<Version>().ok();
-    match (version(before), version(after)) {
-        (Some(old), Some(new)) if old < new => Op::Upgrade,
-        (Some(old), Some(new)) if new < old => Op::Downgrade,
-        _ if before.attribute(VERSION) != after.attribute(VERSION) => Op::Upgrade,
-        _ => Op::Set,
     }
 }
 
@@ -206,20 +169,5 @@ Version: 1
         }
         let odd = b"Package: \xff\nStatus: x y installed\nVersion: \xfe\n";
         assert_eq!(parse(odd.as_slice()).unwrap().len(), 1);
-    }
-
-    #[test]
-    fn versions_are_compared_as_debian_compares_them() {
-        let of = |old: &str, new: &str| op(&value(old, "all"), &value(new, "all"));
-        assert_eq!(of("2.36-8", "2.36-9"), Op::Upgrade);
-        assert_eq!(of("2.36-9", "2.36-10"), Op::Upgrade);
-        assert_eq!(of("1:1.0", "2.0"), Op::Downgrade);
-        assert_eq!(of("1.0~rc1", "1.0"), Op::Upgrade);
-        assert_eq!(of("not a version", "1.0"), Op::Upgrade);
-        let mut held = value("1", "all");
-        if let FactValue::Attributes(attributes) = &mut held {
-            attributes.insert(HELD.to_owned(), "yes".to_owned());
-        }
-        assert_eq!(op(&value("1", "all"), &held), Op::Set);
     }
 }

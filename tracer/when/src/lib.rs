@@ -1,5 +1,5 @@
 //! Times as people type them (`2h ago`, `yesterday 15:00`, `friday`), read with a bias to the past.
-//! The clock and the zone are passed in. How times are shown is in `when/show.rs`.
+//! The clock and the zone are passed in. How times are shown is in `show.rs`.
 
 mod show;
 

@@ -1,0 +1,287 @@
+//! `simulate`: fills a collector's store with a simulated fleet, asks it the questions, and prints what each cost.
+#![expect(clippy::print_stdout, reason = "what it prints is what it is for")]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, ensure};
+use change::wire::{self, Batch};
+use change::{Kind, Timestamp};
+use clap::Parser;
+use simulation::host::Host;
+use simulation::inventory::{Role, hostname, subject};
+use simulation::truths;
+use tempfile::TempDir;
+use tracer_collector::fleet::{Fleet as _, HostId, LogQuery};
+use tracer_collector::questions::{
+    Noise, Roster, Side, SuspectQuery, compare, explain, outliers, suspects,
+};
+use tracer_collector::store::{Reader, Store};
+
+/// Fill a collector's store with a simulated fleet, ask it the questions, and print what each cost
+///
+/// Every hundredth host had its libc6 upgraded, and three database servers have a kernel parameter otherwise than
+/// the rest: the questions must find both.
+#[derive(Parser)]
+struct Args {
+    /// How many hosts
+    #[arg(long, default_value_t = 1000)]
+    hosts: u64,
+    /// How many changes each host logs
+    #[arg(long, default_value_t = 20)]
+    changes: u64,
+    /// Keep the store in this directory, which must have none; without it the store is removed at the end
+    #[arg(long, value_name = "DIR")]
+    state_dir: Option<PathBuf>,
+}
+
+/// So many hosts go to the disk at once.
+const AT_ONCE: usize = 64;
+/// Each question is asked so often, and the median told.
+const ASKED: usize = 5;
+const HOUR_NS: i64 = 3_600_000_000_000;
+
+fn main() -> Result<()> {
+    let args = Args::parse();
+    ensure!(
+        args.hosts >= truths::BAD_ONE_IN,
+        "with fewer than {} hosts none is bad",
+        truths::BAD_ONE_IN
+    );
+    let temporary = match args.state_dir {
+        Some(_) => None,
+        None => Some(tempfile::tempdir().context("make a folder for the store")?),
+    };
+    let temporary = temporary.as_ref().map(TempDir::path);
+    let state_dir = args.state_dir.as_deref().or(temporary);
+    let state_dir = state_dir.context("there is no folder for the store")?;
+    println!("| what | cost |\n|---|---|");
+    fill(state_dir, &args)?;
+    let bytes = fs::metadata(state_dir.join("collector.db"))?.len();
+    println!("| store on the disk | {} MiB |", bytes >> 20);
+    ask(state_dir, &args)?;
+    println!("| most memory at any time | {} MiB |", peak_memory_mib()?);
+    Ok(())
+}
+
+fn begun() -> Timestamp {
+    Timestamp::from_parts(1_795_000_000, 0)
+}
+
+fn upgraded() -> Timestamp {
+    begun().plus_nanos(24 * HOUR_NS)
+}
+
+fn now() -> Timestamp {
+    begun().plus_nanos(26 * HOUR_NS)
+}
+
+fn role(number: u64) -> Role {
+    if number.is_multiple_of(2) {
+        Role::Db
+    } else {
+        Role::Web
+    }
+}
+
+fn is_bad(number: u64) -> bool {
+    number.is_multiple_of(truths::BAD_ONE_IN)
+}
+
+/// Sends each host's baseline, and then each host's log.
+fn fill(state_dir: &Path, args: &Args) -> Result<()> {
+    let store = Store::open(state_dir)?;
+    let mut hosts: Vec<Host> = (1..=args.hosts)
+        .map(|number| Host::new(number, role(number)))
+        .collect();
+    let (mut spent, mut facts) = (Spent::default(), 0);
+    for hosts in hosts.chunks(AT_ONCE) {
+        let mut frames = Vec::new();
+        for host in hosts {
+            frames.push((host.id(), wire::encode(&host.baseline(begun()))?));
+        }
+        facts += spent.on(|| take(&store, &frames, begun(), |batch| batch.facts.len()))?;
+    }
+    rate("baseline", facts, "facts", spent);
+    let (mut spent, mut changes, mut bytes) = (Spent::default(), 0, 0);
+    for hosts in hosts.chunks_mut(AT_ONCE) {
+        let mut frames = Vec::new();
+        for host in hosts {
+            let batch = log_of(host, args.changes);
+            frames.push((host.id(), wire::encode(&batch)?));
+        }
+        bytes += frames.iter().map(|(_, frame)| frame.len()).sum::<usize>();
+        changes += spent.on(|| take(&store, &frames, now(), |batch| batch.changes.len()))?;
+    }
+    rate("log", changes, "changes", spent);
+    println!(
+        "| frame for each change | {} bytes |",
+        bytes / changes.max(1)
+    );
+    Ok(())
+}
+
+/// Decodes frames and takes them in, as the collector does; how many rows they had.
+fn take(
+    store: &Store,
+    frames: &[(HostId, Vec<u8>)],
+    received: Timestamp,
+    count: impl Fn(&Batch) -> usize,
+) -> Result<usize> {
+    let batches = frames.iter().map(|(_, frame)| Ok(wire::decode(frame)?));
+    let batches = batches.collect::<Result<Vec<Batch>>>()?;
+    let ids = frames.iter().map(|(id, _)| id);
+    let taken: Vec<_> = ids.zip(&batches).collect();
+    store.ingest_all(&taken, received)?;
+    Ok(batches.iter().map(count).sum())
+}
+
+fn log_of(host: &mut Host, count: u64) -> Batch {
+    let number = host.number;
+    let mut changes = truths::everyday(number, count, upgraded().plus_nanos(-HOUR_NS));
+    let mut runs = Vec::new();
+    if is_bad(number) {
+        let (upgrade, run) = truths::libc_upgrade("alice", upgraded());
+        changes.extend(upgrade);
+        runs.push(run);
+    }
+    if [4, 6, 8].contains(&number) {
+        changes.push(truths::outlier(upgraded()));
+    }
+    changes.sort_by_key(|change| change.time);
+    host.log(changes, runs, now())
+}
+
+/// Time by the clock, and on the processor, which other programs may want, too.
+#[derive(Clone, Copy, Default)]
+struct Spent {
+    clock: Duration,
+    processor: Duration,
+}
+
+impl Spent {
+    /// Adds what a piece of work takes. All of it is done by this thread.
+    fn on<T>(&mut self, work: impl FnOnce() -> Result<T>) -> Result<T> {
+        let (begin, before) = (Instant::now(), on_processor()?);
+        let done = work()?;
+        self.clock += begin.elapsed();
+        self.processor += on_processor()?.saturating_sub(before);
+        Ok(done)
+    }
+}
+
+/// For how long this thread has run, by the kernel's own account.
+fn on_processor() -> Result<Duration> {
+    let stat = fs::read_to_string("/proc/thread-self/schedstat").context("read the time spent")?;
+    let nanos = stat.split(' ').next().and_then(|nanos| nanos.parse().ok());
+    nanos
+        .map(Duration::from_nanos)
+        .context("read the time spent")
+}
+
+fn rate(what: &str, count: usize, of: &str, spent: Spent) {
+    let a_second = |spent: Duration| 1_000_000_000 * count as u128 / spent.as_nanos().max(1);
+    println!(
+        "| {what}: {count} {of} | {} {of}/s, {} a second of processor time |",
+        a_second(spent.clock),
+        a_second(spent.processor)
+    );
+}
+
+/// Asks each question, and fails where the planted truth is not its first answer.
+fn ask(state_dir: &Path, args: &Args) -> Result<()> {
+    let reader = Reader::open(state_dir)?;
+    let roster = Roster::read(&reader, begun())?;
+    let noise = Noise::new(&[])?;
+    let db = roster.group("role=db")?;
+    let all = roster.group("all")?;
+    let bad = (1..=args.hosts).filter(|number| is_bad(*number));
+    let bad = roster.choose(&bad.map(hostname).collect::<Vec<_>>())?;
+    let good = roster.choose(&["all".to_owned()])?.without(&bad);
+
+    let sides = [roster.find("n4")?, roster.find("n10")?];
+    let sides = sides.map(|host| Side { host, at: None });
+    let found = timed("compare of two hosts", || {
+        compare(&reader, &roster, sides, &noise)
+    })?;
+    let keys = found.differences.iter().map(|one| one.subject.clone());
+    ensure!(
+        keys.into_iter()
+            .any(|key| key == subject(Kind::Sysctl, truths::OUTLIER)),
+        "compare does not show the outlier"
+    );
+    let past = sides.map(|side| Side {
+        at: Some(begun()),
+        ..side
+    });
+    timed("compare of two hosts a day ago", || {
+        compare(&reader, &roster, past, &noise)
+    })?;
+
+    let what = format!("outliers of {} hosts", db.len());
+    let found = timed(&what, || outliers(&reader, &roster, &db, 10))?;
+    let on_the_screen = found.outliers.iter().map(|outlier| &outlier.subject);
+    let planted = subject(Kind::Sysctl, truths::OUTLIER);
+    let place = on_the_screen
+        .into_iter()
+        .position(|found| *found == planted);
+    let place = place.context("outliers do not show the planted one")?;
+    println!("| – place of the planted one | {} |", place + 1);
+    let what = format!("outliers of {} hosts", all.len());
+    timed(&what, || outliers(&reader, &roster, &all, 10))?;
+
+    let what = format!(
+        "explain of {} against {}",
+        bad.hosts.len(),
+        good.hosts.len()
+    );
+    let found = timed(&what, || explain(&reader, &roster, [&bad, &good], 10))?;
+    let first = found.splits.first().context("explain finds nothing")?;
+    ensure!(
+        first.subject == subject(Kind::Package, "libc6"),
+        "explain tells {} first",
+        first.subject
+    );
+    let query = SuspectQuery {
+        at: upgraded().plus_nanos(HOUR_NS / 6),
+        window_ns: 2 * HOUR_NS,
+        most: 10,
+    };
+    let what = format!("suspects among {} hosts in 2 h", all.len());
+    timed(&what, || suspects(&reader, &roster, &all, &query))?;
+    let who = LogQuery {
+        subject: Some(subject(Kind::Package, "libc6")),
+        limit: 10,
+        ..LogQuery::default()
+    };
+    let found = timed("who, over all hosts", || reader.log(&who))?;
+    ensure!(!found.is_empty(), "nobody has touched libc6");
+    Ok(())
+}
+
+/// Asks several times, and prints the median of what it took.
+fn timed<T, E>(what: &str, mut ask: impl FnMut() -> Result<T, E>) -> Result<T, E> {
+    let mut spent = Vec::new();
+    let mut answer = None;
+    for _ in 0..ASKED {
+        let begin = Instant::now();
+        answer = Some(ask()?);
+        spent.push(begin.elapsed());
+    }
+    spent.sort();
+    let median = spent[ASKED / 2].as_secs_f64() * 1e3;
+    println!("| {what} | {median:.1} ms |");
+    match answer {
+        Some(answer) => Ok(answer),
+        None => ask(),
+    }
+}
+
+/// By the kernel's own account of this process.
+fn peak_memory_mib() -> Result<u64> {
+    let status = fs::read_to_string("/proc/self/status").context("read the memory used")?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let kib = line.and_then(|line| line.trim().trim_end_matches(" kB").parse::<u64>().ok());
+    Ok(kib.context("read `VmHWM`")? >> 10)
+}

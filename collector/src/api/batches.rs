@@ -1,0 +1,207 @@
+//! `/v1/batches`, and what a host asks before it sends: what is here of its log, and of contents.
+
+use std::sync::PoisonError;
+use std::time::Duration;
+
+use axum::body::{Body, Bytes};
+use axum::extract::rejection::JsonRejection;
+use axum::extract::{Query, State};
+use axum::http::{HeaderMap, header};
+use axum::{Extension, Json};
+use change::Timestamp;
+use change::wire::{
+    AcknowledgedBody, Batch, ChainHead, ContentsBody, MOST_ASKED, MOST_FRAME_BYTES, decode,
+    from_hex,
+};
+use serde::Deserialize;
+
+use super::{ApiState, Error, Peer, blocking, now};
+use crate::fleet::HostId;
+use crate::store::{self, Member};
+
+/// A batch arrives within this, and a second more for each [`BYTES_A_SECOND`] of it.
+const ARRIVAL: Duration = Duration::from_secs(10);
+const BYTES_A_SECOND: u64 = 256 << 10;
+
+/// Takes a batch: answers once it is on the disk.
+pub(super) async fn take(
+    State(state): State<ApiState>,
+    Extension(peer): Extension<Peer>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Json<AcknowledgedBody>, Error> {
+    let member = state.member(peer).await?;
+    let length = frame_length(&headers)?;
+    let admitted = state.admission.admit(&member.name, length).await;
+    let _admitted = admitted.map_err(Error::Busy)?;
+    let frame = arrival(body, length).await?;
+    let turn = state.admission.turn().await.map_err(Error::Busy)?;
+    let working = state.clone();
+    let taken = blocking(move || {
+        let _turn = turn;
+        (ingest(&working, &member, &frame, now()), member)
+    });
+    match taken.await? {
+        (Ok(body), _) => Ok(Json(body)),
+        (Err(error), member) => {
+            if let Error::Rewritten(finding) = &error {
+                mark(&state, member, finding.to_string()).await?;
+            }
+            Err(error)
+        }
+    }
+}
+
+/// What the host says its frame has; memory is set aside for it before it comes.
+fn frame_length(headers: &HeaderMap) -> Result<usize, Error> {
+    let length = headers
+        .get(header::CONTENT_LENGTH)
+        .and_then(|length| length.to_str().ok()?.parse::<usize>().ok())
+        .ok_or_else(|| Error::BadRequest("a batch says how long it is".to_owned()))?;
+    if length > MOST_FRAME_BYTES {
+        return Err(Error::TooLarge(format!(
+            "a batch has at most {MOST_FRAME_BYTES} bytes, and this one {length}"
+        )));
+    }
+    Ok(length)
+}
+
+async fn arrival(body: Body, length: usize) -> Result<Bytes, Error> {
+    let patience = ARRIVAL + Duration::from_secs(length as u64 / BYTES_A_SECOND);
+    let read = axum::body::to_bytes(body, MOST_FRAME_BYTES);
+    let read = tokio::time::timeout(patience, read).await;
+    read.map_err(|_elapsed| Error::Slow)?
+        .map_err(|error| Error::BadRequest(format!("read batch: {error}")))
+}
+
+fn ingest(
+    state: &ApiState,
+    member: &Member,
+    frame: &[u8],
+    received: Timestamp,
+) -> Result<AcknowledgedBody, Error> {
+    let mut batch = decode(frame)?;
+    check(member, &batch)?;
+    refuse_overlap(state, member, &batch)?;
+    // What its operators say a host is counts more than what it says itself.
+    batch.sender.labels.extend(member.labels.clone());
+    let id = HostId(member.name.clone());
+    let acknowledged = state.store.ingest(&id, &batch, received)?;
+    let chain = batch
+        .chain
+        .filter(|chain| chain.seq == acknowledged.durable_seq);
+    answer(
+        state,
+        (&member.name, &batch.sender.log),
+        (acknowledged.durable_seq + 1, chain),
+        received,
+    )
+}
+
+/// Refuses a batch that speaks for another host, or does not say how its log goes on.
+fn check(member: &Member, batch: &Batch) -> Result<(), Error> {
+    let others = batch.changes.iter().map(|change| &change.host);
+    let mut named = [&batch.sender.machine].into_iter().chain(others);
+    if let Some(other) = named.find(|host| **host != member.name) {
+        return Err(Error::OtherHost {
+            certificate: member.name.clone(),
+            batch: other.clone(),
+        });
+    }
+    let stands_at = |head: Option<&ChainHead>, seq: u64| match head {
+        Some(head) => head.seq == seq,
+        None => seq == 0,
+    };
+    let before = batch.first_seq.saturating_sub(1);
+    let last = batch.next_seq().saturating_sub(1);
+    if !stands_at(batch.before.as_ref(), before) || !stands_at(batch.chain.as_ref(), last) {
+        let what = format!("it does not say where its hash chain is at {before} and at {last}");
+        return Err(Error::BadRequest(what));
+    }
+    Ok(())
+}
+
+/// A batch that reaches back behind what is here would go on from a place that nobody can check.
+fn refuse_overlap(state: &ApiState, member: &Member, batch: &Batch) -> Result<(), Error> {
+    let known = state.known.lock().unwrap_or_else(PoisonError::into_inner);
+    let (expected, _) = known.log(&member.name, &batch.sender.log)?;
+    if batch.first_seq < expected && batch.next_seq() > expected {
+        return Err(Error::Conflict(store::Error::Hole {
+            host: member.name.clone(),
+            expected,
+            found: batch.first_seq,
+        }));
+    }
+    Ok(())
+}
+
+fn answer(
+    state: &ApiState,
+    (host, log): (&str, &str),
+    (next_seq, chain): (u64, Option<ChainHead>),
+    time: Timestamp,
+) -> Result<AcknowledgedBody, Error> {
+    let sign = |chain| state.authority.countersign((host, log), chain, time);
+    Ok(AcknowledgedBody {
+        next_seq,
+        head: chain.map(sign).transpose()?,
+        time,
+    })
+}
+
+async fn mark(state: &ApiState, member: Member, finding: String) -> Result<(), Error> {
+    tracing::warn!(host = %member.name, "{finding}");
+    state
+        .enrolment(move |enrolment| -> Result<(), store::Error> {
+            enrolment.mark_rewritten(&member.name, &finding, now())
+        })
+        .await
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct LogParams {
+    log: String,
+}
+
+/// Says what is here of the host's log.
+pub(super) async fn acknowledged(
+    State(state): State<ApiState>,
+    Extension(peer): Extension<Peer>,
+    Query(LogParams { log }): Query<LogParams>,
+) -> Result<Json<AcknowledgedBody>, Error> {
+    let Member { name, .. } = state.member(peer).await?;
+    let asked = (name.clone(), log.clone());
+    let known = state.known(move |known| known.log(&asked.0, &asked.1));
+    let known = known.await?;
+    answer(&state, (&name, &log), known, now()).map(Json)
+}
+
+/// Says which contents are not here.
+pub(super) async fn missing(
+    State(state): State<ApiState>,
+    Extension(peer): Extension<Peer>,
+    body: Result<Json<ContentsBody>, JsonRejection>,
+) -> Result<Json<ContentsBody>, Error> {
+    state.member(peer).await?;
+    let Json(ContentsBody { hashes }) = body?;
+    if hashes.len() > MOST_ASKED {
+        let what = format!("at most {MOST_ASKED} contents can be asked for at once");
+        return Err(Error::BadRequest(what));
+    }
+    let missing = state.known(move |known| {
+        let mut missing = Vec::new();
+        for digits in hashes {
+            let is_here = match from_hex(&digits) {
+                Some(hash) => known.has_content(&hash)?,
+                None => true,
+            };
+            if !is_here {
+                missing.push(digits);
+            }
+        }
+        Ok(missing)
+    });
+    let hashes = missing.await?;
+    Ok(Json(ContentsBody { hashes }))
+}

@@ -1,0 +1,165 @@
+//! What is known of a fleet, as the questions ask for it; a store answers.
+
+mod host_set;
+
+use std::collections::BTreeMap;
+
+use change::{Author, Change, FactValue, Kind, Op, Run, Subject, Timestamp};
+
+pub use self::host_set::HostSet;
+use crate::store::Error;
+
+/// Says who a sender is, as its certificate does: a host can write under no other name.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct HostId(pub String);
+
+/// Names a host within the store: one installation of one machine, with its own log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct HostKey(pub u32);
+
+/// Names a subject within the store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SubjectKey(pub i64);
+
+/// Names a value within the store; two facts are the same where their values have one name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ValueKey(pub i64);
+
+/// Describes a host as the collector knows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Host {
+    /// Its name within the store.
+    pub key: HostKey,
+    /// Who it is by its certificate.
+    pub id: HostId,
+    /// The machine id.
+    pub machine: String,
+    /// The host's name.
+    pub hostname: String,
+    /// What the host is, as its operators say it.
+    pub labels: BTreeMap<String, String>,
+    /// The tracer's version.
+    pub tracer: String,
+    /// Number of the newest change that is here.
+    pub durable_seq: u64,
+    /// Number of the newest change on the host, as far as it has said.
+    pub newest_seq: u64,
+    /// From when on its state is known: no moment before can be asked for.
+    pub begins: Timestamp,
+    /// When it reported last, by the collector's clock.
+    pub reported: Timestamp,
+    /// How far its clock was ahead then, in nanoseconds.
+    pub skew_ns: i64,
+    /// Until when its log is known to be complete.
+    pub complete_until: Option<Timestamp>,
+    /// When two logs were first seen to go on under its machine id: one machine is a copy of the other.
+    pub cloned: Option<Timestamp>,
+    /// The later installation of the same machine, or under the same name, that has taken its place.
+    pub replaced_by: Option<HostKey>,
+}
+
+/// Holds the value that a subject has on a host, by their names in the store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fact {
+    /// What has the value.
+    pub subject: SubjectKey,
+    /// The value.
+    pub value: ValueKey,
+    /// Since when; none where it was there before anybody watched.
+    pub since: Option<Timestamp>,
+    /// Number of the change that brought it; none where no change did.
+    pub seq: Option<u64>,
+}
+
+/// Asks for changes of the fleet; every filter that is set must hold.
+#[derive(Clone, Debug, Default)]
+pub struct LogQuery {
+    /// Not before this moment.
+    pub since: Option<Timestamp>,
+    /// Before this moment.
+    pub until: Option<Timestamp>,
+    /// On one of these hosts.
+    pub hosts: Option<HostSet>,
+    /// Of this kind.
+    pub kind: Option<Kind>,
+    /// With this op.
+    pub op: Option<Op>,
+    /// By this person, who logged in or else was acted as: a name, or a number where there is none.
+    pub user: Option<String>,
+    /// Made by this sort of author.
+    pub by: Option<Author>,
+    /// Of exactly this subject.
+    pub subject: Option<Subject>,
+    /// Of a subject whose key matches this glob (`*` stays within a folder, `**` does not).
+    pub key: Option<String>,
+    /// At most this many, newest first.
+    pub limit: usize,
+}
+
+/// What is read of a change where there are many.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Glimpse {
+    /// On which host.
+    pub host: HostKey,
+    /// Its number there.
+    pub seq: u64,
+    /// When it happened.
+    pub time: Timestamp,
+    /// What changed.
+    pub subject: SubjectKey,
+    /// The value after; none where there is none any more.
+    pub after: Option<ValueKey>,
+}
+
+/// Says what is known of a fleet at one moment: while it is held, nothing changes.
+pub trait Fleet {
+    /// All hosts, in the order in which they first reported.
+    fn hosts(&self) -> Result<Vec<Host>, Error>;
+
+    /// The facts of a host now or at a moment, in the order of their subjects.
+    fn facts(&self, host: HostKey, at: Option<Timestamp>) -> Result<Vec<Fact>, Error>;
+
+    /// The fact of a subject on a host now.
+    fn fact(&self, host: HostKey, subject: SubjectKey) -> Result<Option<Fact>, Error>;
+
+    /// Passes on which hosts have which value now, in the order of subjects and values.
+    fn each_holding(
+        &self,
+        pass_on: &mut dyn FnMut(SubjectKey, ValueKey, &HostSet),
+    ) -> Result<(), Error>;
+
+    /// Which hosts have which value of a subject now; of no more values than `most`.
+    fn holdings(&self, subject: SubjectKey, most: usize)
+    -> Result<Vec<(ValueKey, HostSet)>, Error>;
+
+    /// The subject of a name.
+    fn subject(&self, key: SubjectKey) -> Result<Subject, Error>;
+
+    /// The value of a name.
+    fn value(&self, key: ValueKey) -> Result<FactValue, Error>;
+
+    /// A change by its number on its host.
+    fn change(&self, host: HostKey, seq: u64) -> Result<Option<Change>, Error>;
+
+    /// The newest change of a subject on a host.
+    fn newest_change(&self, host: HostKey, subject: SubjectKey) -> Result<Option<Change>, Error>;
+
+    /// All changes of a subject, oldest first.
+    fn history(&self, subject: SubjectKey) -> Result<Vec<Glimpse>, Error>;
+
+    /// Changes, newest first.
+    fn log(&self, query: &LogQuery) -> Result<Vec<Change>, Error>;
+
+    /// Passes on all changes from the one moment up to the other, which does not count.
+    fn each_between(
+        &self,
+        interval: [Timestamp; 2],
+        pass_on: &mut dyn FnMut(Glimpse),
+    ) -> Result<(), Error>;
+
+    /// A run by its number on its host.
+    fn run(&self, host: HostKey, id: u64) -> Result<Option<Run>, Error>;
+
+    /// The bytes of a file by their BLAKE3 hash, where they are kept.
+    fn content(&self, hash: &[u8; 32]) -> Result<Option<Vec<u8>>, Error>;
+}

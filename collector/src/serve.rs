@@ -1,0 +1,206 @@
+//! Listens for hosts: TLS, and a bound on connections and on how long one may do nothing.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use axum::{Extension, Router};
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Semaphore, watch};
+use tokio_rustls::TlsAcceptor;
+
+use crate::admission::Admission;
+use crate::api::{ApiState, Peer, router};
+use crate::authority::{self, Authority, fingerprint};
+use crate::clock::now;
+use crate::store::{self, Enrolment, KnownReader, Store};
+
+/// So many hosts are connected at a time.
+const CONNECTIONS: usize = 20_000;
+/// So many of those that have shown no certificate yet.
+const STRANGERS: usize = 256;
+/// A connection speaks TLS within this.
+const HANDSHAKE: Duration = Duration::from_secs(10);
+/// The head of a request arrives within this, counted from the connection or its last request: longer than
+/// hosts are silent.
+const NEXT_REQUEST: Duration = Duration::from_mins(10);
+/// Who has no certificate has done within this what it came for.
+const STRANGERS_TIME: Duration = Duration::from_secs(30);
+/// Requests under way may take this long to end once the collector stops.
+const LAST_REQUESTS: Duration = Duration::from_secs(10);
+
+/// Says how to serve.
+#[derive(Clone, Debug)]
+pub struct Serving {
+    /// Where the store and the authority are.
+    pub state_dir: PathBuf,
+    /// How long certificates of hosts hold.
+    pub certificate_lifetime: Duration,
+}
+
+/// Says why the collector cannot serve.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The store is not usable.
+    #[error(transparent)]
+    Store(#[from] store::Error),
+    /// The authority is not usable.
+    #[error(transparent)]
+    Authority(#[from] authority::Error),
+}
+
+/// What is open to serve from.
+pub struct Server {
+    tls: TlsAcceptor,
+    router: Router,
+}
+
+impl Server {
+    /// Opens store and authority.
+    pub fn open(serving: &Serving) -> Result<Self, Error> {
+        let Serving {
+            state_dir,
+            certificate_lifetime,
+        } = serving;
+        let authority = Authority::open(state_dir, now())?;
+        let tls = TlsAcceptor::from(Arc::new(authority.server(now())?));
+        let router = router(state(state_dir, authority, *certificate_lifetime)?);
+        Ok(Self { tls, router })
+    }
+
+    /// Serves until `shutdown` completes and the requests under way have ended.
+    pub async fn run(self, listener: TcpListener, shutdown: impl Future<Output = ()>) {
+        let (stop, stopping) = watch::channel(false);
+        let (places, strangers) = (Semaphore::new(CONNECTIONS), Semaphore::new(STRANGERS));
+        let (places, strangers) = (Arc::new(places), Arc::new(strangers));
+        let mut shutdown = std::pin::pin!(shutdown);
+        loop {
+            let accepted = tokio::select! {
+                accepted = listener.accept() => accepted,
+                () = &mut shutdown => break,
+            };
+            let stream = match accepted {
+                Ok((stream, _)) => stream,
+                Err(error) => {
+                    accept_failed(&error).await;
+                    continue;
+                }
+            };
+            // Who finds no place comes again: hosts do.
+            let Ok(place) = Arc::clone(&places).try_acquire_owned() else {
+                continue;
+            };
+            let connection = Connection {
+                tls: self.tls.clone(),
+                router: self.router.clone(),
+                strangers: Arc::clone(&strangers),
+                stopping: stopping.clone(),
+            };
+            tokio::spawn(async move {
+                connection.serve(stream).await;
+                drop(place);
+            });
+        }
+        stop.send_replace(true);
+        // Each connection has one of these, and drops it when it ends.
+        drop(stopping);
+        if tokio::time::timeout(LAST_REQUESTS, stop.closed())
+            .await
+            .is_err()
+        {
+            tracing::warn!("requests were cut off");
+        }
+    }
+}
+
+fn state(
+    state_dir: &Path,
+    authority: Authority,
+    certificate_lifetime: Duration,
+) -> Result<ApiState, store::Error> {
+    let store = Store::open(state_dir)?;
+    let enrolment = Enrolment::open(store.path())?;
+    let known = KnownReader::open(store.path())?;
+    Ok(ApiState {
+        authority: Arc::new(authority),
+        store: Arc::new(store),
+        enrolment: Arc::new(Mutex::new(enrolment)),
+        known: Arc::new(Mutex::new(known)),
+        admission: Admission::default(),
+        certificate_lifetime,
+    })
+}
+
+/// A connection that ended before it began is nothing; without descriptors there is a moment to wait.
+async fn accept_failed(error: &io::Error) {
+    let is_its_own = matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset
+    );
+    if !is_its_own {
+        tracing::error!("accept a connection: {error}");
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+}
+
+struct Connection {
+    tls: TlsAcceptor,
+    router: Router,
+    strangers: Arc<Semaphore>,
+    stopping: watch::Receiver<bool>,
+}
+
+impl Connection {
+    async fn serve(self, stream: TcpStream) {
+        let Self {
+            tls,
+            router,
+            strangers,
+            stopping,
+        } = self;
+        let Ok(stranger) = strangers.try_acquire_owned() else {
+            return;
+        };
+        let stream = match tokio::time::timeout(HANDSHAKE, tls.accept(stream)).await {
+            Ok(Ok(stream)) => stream,
+            Ok(Err(error)) => return tracing::debug!("speak TLS: {error}"),
+            Err(_elapsed) => return,
+        };
+        let (_, session) = stream.get_ref();
+        let shown = session.peer_certificates().and_then(<[_]>::first);
+        let peer = Peer(shown.map(fingerprint));
+        // A stranger keeps its place as one, and has not long.
+        let (stranger, patience) = match peer {
+            Peer(Some(_)) => {
+                drop(stranger);
+                (None, Duration::MAX)
+            }
+            Peer(None) => (Some(stranger), STRANGERS_TIME),
+        };
+        let service = TowerToHyperService::new(router.layer(Extension(peer)));
+        let served = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(NEXT_REQUEST)
+            .serve_connection(TokioIo::new(stream), service);
+        let mut served = std::pin::pin!(served);
+        let mut told = stopping.clone();
+        let told = async move { drop(told.wait_for(|stop| *stop).await) };
+        let ended = async {
+            tokio::select! {
+                ended = served.as_mut() => ended,
+                () = told => {
+                    served.as_mut().graceful_shutdown();
+                    served.as_mut().await
+                }
+            }
+        };
+        if let Ok(Err(error)) = tokio::time::timeout(patience, ended).await {
+            tracing::debug!("serve a host: {error}");
+        }
+        drop((stranger, stopping));
+    }
+}

@@ -1,0 +1,193 @@
+//! Opens the database file: its mode, its pragmas and the migrations. What is in it lives elsewhere.
+
+use std::fs;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::Path;
+use std::time::Duration;
+
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, OpenFlags, TransactionBehavior};
+
+use super::Error;
+use super::error::Doing as _;
+
+/// The schema's steps.
+const MIGRATIONS: [&str; 2] = [
+    include_str!("migrations/0001_fleet.sql"),
+    include_str!("migrations/0002_enrolment.sql"),
+];
+
+/// Marks a database as a collector's store: `trcc`.
+const APPLICATION_ID: i64 = 0x7472_6363;
+
+/// Private to its owner: a store tells what is in files of hosts that others may not read.
+const MODE: u32 = 0o600;
+
+// Each commit is on the disk when it returns: it is what is acknowledged to the host.
+const WRITER_PRAGMAS: &str = "
+    PRAGMA journal_mode = WAL;
+    PRAGMA synchronous = FULL;
+    PRAGMA foreign_keys = OFF;
+    PRAGMA journal_size_limit = 268435456;
+    PRAGMA trusted_schema = OFF;
+    PRAGMA cache_size = -131072;
+    PRAGMA temp_store = MEMORY;
+";
+const READER_PRAGMAS: &str = "
+    PRAGMA query_only = ON;
+    PRAGMA trusted_schema = OFF;
+    PRAGMA cache_size = -65536;
+    PRAGMA mmap_size = 1073741824;
+";
+const SELECT_TABLE_COUNT: &str = "SELECT count(*) FROM sqlite_schema";
+
+/// How long to wait for a lock of another collector on the same store.
+const BUSY: Duration = Duration::from_secs(5);
+const STATEMENTS: usize = 64;
+
+/// Opens the database to write, and brings it to the newest schema.
+pub(super) fn open_to_write(path: &Path) -> Result<Connection, Error> {
+    let file = fs::File::options()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(MODE)
+        .open(path)
+        .map_err(|source| Error::Open {
+            path: path.to_owned(),
+            source,
+        })?;
+    // SQLite's locks belong to the process and would go with this descriptor.
+    drop(file);
+    let mut connection = open(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+    check(&connection, path)?;
+    connection
+        .execute_batch(WRITER_PRAGMAS)
+        .doing("set the store up")?;
+    migrate(&mut connection)?;
+    Ok(connection)
+}
+
+/// Opens the database to read.
+pub(super) fn open_to_read(path: &Path) -> Result<Connection, Error> {
+    let connection = open(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+    check(&connection, path)?;
+    connection
+        .execute_batch(READER_PRAGMAS)
+        .doing("set a reader of the store up")?;
+    Ok(connection)
+}
+
+fn open(path: &Path, access: OpenFlags) -> Result<Connection, Error> {
+    let doing = "open the store";
+    let connection = Connection::open_with_flags(path, access | OpenFlags::SQLITE_OPEN_NO_MUTEX)
+        .map_err(|cause| match fs::File::open(path) {
+            Err(source) => Error::Open {
+                path: path.to_owned(),
+                source,
+            },
+            Ok(_) => Error::Database { doing, cause },
+        })?;
+    connection.busy_timeout(BUSY).doing(doing)?;
+    // A query is planned once, not anew for the values it is asked with.
+    connection
+        .set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)
+        .doing(doing)?;
+    connection.set_prepared_statement_cache_capacity(STATEMENTS);
+    Ok(connection)
+}
+
+/// Refuses what is not a collector's store or is newer than this program.
+fn check(connection: &Connection, path: &Path) -> Result<(), Error> {
+    let foreign = |_error| Error::Foreign {
+        path: path.to_owned(),
+    };
+    let found = pragma(connection, "user_version").map_err(foreign)?;
+    let application = pragma(connection, "application_id").map_err(foreign)?;
+    let tables: i64 = connection
+        .query_row(SELECT_TABLE_COUNT, [], |row| row.get(0))
+        .map_err(foreign)?;
+    if application != APPLICATION_ID && (application != 0 || tables != 0) {
+        return Err(Error::Foreign {
+            path: path.to_owned(),
+        });
+    }
+    let known = known_schema();
+    if found > known {
+        return Err(Error::Newer {
+            path: path.to_owned(),
+            found,
+            known,
+        });
+    }
+    Ok(())
+}
+
+fn pragma(connection: &Connection, name: &str) -> rusqlite::Result<i64> {
+    connection.pragma_query_value(None, name, |row| row.get(0))
+}
+
+fn known_schema() -> i64 {
+    MIGRATIONS.len().cast_signed() as i64
+}
+
+/// Another collector may migrate at the same time: the schema is read again under the lock.
+fn migrate(connection: &mut Connection) -> Result<(), Error> {
+    let doing = "bring the store to the newest schema";
+    let transaction = connection
+        .transaction_with_behavior(TransactionBehavior::Immediate)
+        .doing(doing)?;
+    let found = pragma(&transaction, "user_version").doing(doing)?;
+    let done = usize::try_from(found).unwrap_or_default();
+    for step in MIGRATIONS.iter().skip(done) {
+        transaction.execute_batch(step).doing(doing)?;
+    }
+    transaction
+        .pragma_update(None, "application_id", APPLICATION_ID)
+        .doing(doing)?;
+    transaction
+        .pragma_update(None, "user_version", known_schema())
+        .doing(doing)?;
+    transaction.commit().doing(doing)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_store_is_private_and_opens_again() {
+        use std::os::unix::fs::PermissionsExt as _;
+
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("collector.db");
+        drop(open_to_write(&path).unwrap());
+        drop(open_to_write(&path).unwrap());
+        drop(open_to_read(&path).unwrap());
+        let mode = fs::metadata(&path).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+    }
+
+    #[test]
+    fn a_newer_database_and_one_of_another_program_are_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("collector.db");
+        let connection = open_to_write(&path).unwrap();
+        connection.pragma_update(None, "user_version", 99).unwrap();
+        let said = open_to_read(&path).unwrap_err().to_string();
+        assert!(said.contains("schema 99"), "{said}");
+        let other = dir.path().join("songs.db");
+        let songs = Connection::open(&other).unwrap();
+        songs.execute_batch("CREATE TABLE songs (name)").unwrap();
+        let said = open_to_write(&other).unwrap_err().to_string();
+        assert!(said.contains("no collector's store"), "{said}");
+        let letter = dir.path().join("letter");
+        fs::write(&letter, b"this is a letter, not a database\n".repeat(99)).unwrap();
+        assert!(matches!(open_to_write(&letter), Err(Error::Foreign { .. })));
+        assert!(matches!(
+            open_to_read(&dir.path().join("none.db")),
+            Err(Error::Open { .. })
+        ));
+    }
+}

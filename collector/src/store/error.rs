@@ -1,0 +1,101 @@
+//! What can go wrong with the store, and why a batch is refused.
+
+use std::io;
+use std::path::PathBuf;
+
+/// Says why the store could not do something.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The file or its folder cannot be opened.
+    #[error("open store `{path}`: {source}", path = path.display())]
+    Open {
+        /// The store's file.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// A newer collector has written the database.
+    #[error(
+        "open store `{path}`: it has schema {found} and this collector knows schemas up to {known}; install the \
+         newer collector again, or move the file away to begin a new store",
+        path = path.display()
+    )]
+    Newer {
+        /// The store's file.
+        path: PathBuf,
+        /// The schema in the file.
+        found: i64,
+        /// The newest schema that this program knows.
+        known: i64,
+    },
+    /// The file is a database of another program, or none.
+    #[error(
+        "open store `{path}`: it is no collector's store; choose another state directory",
+        path = path.display()
+    )]
+    Foreign {
+        /// The store's file.
+        path: PathBuf,
+    },
+    /// There are changes between what is here and what was sent.
+    #[error(
+        "take batch of `{host}`: change {expected} is expected and {found} was sent; send what is between"
+    )]
+    Hole {
+        /// Who sent it.
+        host: String,
+        /// The number to go on with.
+        expected: u64,
+        /// The number that the batch begins with.
+        found: u64,
+    },
+    /// The host's hash chain does not lead through where it was.
+    #[error(
+        "take batch of `{host}`: the log up to change {seq} is another one than was sent before; somebody has \
+         rewritten it on the host, or put an older copy in its place"
+    )]
+    Rewritten {
+        /// Who sent it.
+        host: String,
+        /// Where the chain was known.
+        seq: u64,
+    },
+    /// The batch contradicts itself or is beyond a limit.
+    #[error("take batch of `{host}`: {what}")]
+    Invalid {
+        /// Who sent it.
+        host: String,
+        /// What is wrong with it.
+        what: String,
+    },
+    /// A filter is no glob.
+    #[error("read filter: {0}")]
+    Glob(String),
+    /// The database refused an operation.
+    #[error("{doing}: {cause}")]
+    Database {
+        /// What was being done.
+        doing: &'static str,
+        /// Why it did not work.
+        cause: rusqlite::Error,
+    },
+    /// A row holds something that no version of this program can have written.
+    #[error("read table `{table}`: {what}; the store was altered or is damaged")]
+    Row {
+        /// The table.
+        table: &'static str,
+        /// What is wrong with it.
+        what: String,
+    },
+}
+
+/// Adds to an error of the database what was being done.
+pub(super) trait Doing<T> {
+    fn doing(self, doing: &'static str) -> Result<T, Error>;
+}
+
+impl<T> Doing<T> for rusqlite::Result<T> {
+    fn doing(self, doing: &'static str) -> Result<T, Error> {
+        self.map_err(|cause| Error::Database { doing, cause })
+    }
+}

@@ -1,0 +1,52 @@
+//! `cargo xtask fleet`: a simulated fleet in a collector's store, for looking at and for measuring.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use anyhow::Result;
+use clap::Args;
+
+use crate::build;
+use crate::output::step;
+use crate::process::run as run_command;
+
+#[derive(Args)]
+pub(crate) struct FleetArgs {
+    /// How many hosts, of about 3,000 facts each; 100 or more
+    #[arg(long, value_name = "N", default_value_t = 1000)]
+    hosts: u64,
+    /// How many changes each host logs
+    #[arg(long, value_name = "N", default_value_t = 20)]
+    changes: u64,
+    /// Keep the store in this directory; without it the store is removed at the end
+    #[arg(long, value_name = "DIR")]
+    state_dir: Option<PathBuf>,
+}
+
+/// Fills a store, asks it the questions, and prints what each cost. Fails where a question does not find what was
+/// planted.
+pub(crate) fn run(args: &FleetArgs) -> Result<()> {
+    let FleetArgs {
+        hosts,
+        changes,
+        state_dir,
+    } = args;
+    step(format!("simulate a fleet of {hosts} hosts"));
+    let mut cargo = Command::new("cargo");
+    cargo
+        .args([
+            "run",
+            "--quiet",
+            "--release",
+            "--package",
+            "simulation",
+            "--",
+        ])
+        .arg(format!("--hosts={hosts}"))
+        .arg(format!("--changes={changes}"))
+        .current_dir(build::root());
+    if let Some(dir) = state_dir {
+        cargo.arg("--state-dir").arg(std::path::absolute(dir)?);
+    }
+    run_command(&mut cargo)
+}
