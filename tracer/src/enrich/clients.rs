@@ -78,6 +78,17 @@ impl Client {
         matches!(&self.who, Asker::Command { key, .. } if *key == of)
     }
 
+    /// Whether what happens then may still be its doing, as far as its end tells.
+    fn may_be_behind(&self, time: Timestamp) -> bool {
+        let late = if self.request.does_not_wait {
+            QUEUED_NS
+        } else {
+            NOTICED_NS
+        };
+        self.until
+            .is_none_or(|until| time <= until.plus_nanos(late))
+    }
+
     fn may_have_done(&self, deed: Deed, unit: &str, names: &[&str], time: Timestamp) -> bool {
         let is_granted = !matches!(
             self.who,
@@ -86,15 +97,7 @@ impl Client {
                 ..
             }
         );
-        let late = if self.request.does_not_wait {
-            QUEUED_NS
-        } else {
-            NOTICED_NS
-        };
-        let was_at_work = self.since <= time
-            && self
-                .until
-                .is_none_or(|until| time <= until.plus_nanos(late));
+        let was_at_work = self.since <= time && self.may_be_behind(time);
         let has_done = self
             .done
             .iter()
@@ -221,7 +224,7 @@ impl Enrich {
         by.actor.container.is_none().then_some(by)
     }
 
-    /// Whether somebody asks for this who is at work still, or has ended so lately that what was done may not be noticed.
+    /// Whether somebody asks for this who is at work still, or may be behind what is done now all the same.
     pub fn is_asked(
         &self,
         deed: Deed,
@@ -229,12 +232,10 @@ impl Enrich {
         names: &[&str],
         [time, now]: [Timestamp; 2],
     ) -> bool {
-        let is_fresh = |client: &Client| {
-            let until = client.until;
-            until.is_none_or(|until| now <= until.plus_nanos(NOTICED_NS))
-        };
         let mut asked = self.clients.asked.iter();
-        asked.any(|client| is_fresh(client) && client.may_have_done(deed, unit, names, time))
+        asked.any(|client| {
+            client.may_be_behind(now) && client.may_have_done(deed, unit, names, time)
+        })
     }
 
     /// Forgets who can be behind nothing any more.

@@ -57,6 +57,21 @@ fn a_command_that_has_ended_is_behind_what_is_noticed_soon_after() {
 }
 
 #[test]
+fn a_restart_that_nobody_waits_for_is_asked_until_its_beginning_may_be_seen() {
+    let mut host = Host::new();
+    let argv = ["/usr/bin/systemctl", "--no-block", "restart", "demo"];
+    let queued = command(&mut host, 700, 1000, &argv, 60_000);
+    host.exit(&queued, 60_010);
+    let is_asked = |ended, now| {
+        let between = [at(ended), at(now)];
+        let enrich = &host.enrich;
+        enrich.is_asked(Deed::Restarted, UNIT, &[UNIT], between)
+    };
+    assert!(is_asked(60_100, 64_000), "it ends slowly");
+    assert!(!is_asked(60_100, 71_000), "it never begins");
+}
+
+#[test]
 fn of_two_that_ask_for_the_same_nobody_is_named() {
     let mut host = Host::new();
     command(&mut host, 700, 1000, &RESTART, 60_000);
