@@ -172,9 +172,9 @@ impl Daemon {
         self.folder.path().join("state")
     }
 
-    /// Where it answers.
+    /// Where it answers: in a folder that it makes, as on any host.
     pub fn socket(&self) -> PathBuf {
-        self.folder.path().join("socket")
+        self.folder.path().join("run/socket")
     }
 
     /// Its configuration file.
