@@ -1,5 +1,6 @@
 //! `cargo xtask build`: the static binaries, which run on this host and in any guest alike.
 
+use std::env;
 use std::env::consts::ARCH;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -50,6 +51,11 @@ pub(crate) fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
         .parent()
         .unwrap_or(Path::new("."))
+}
+
+/// Where cargo puts what it compiles.
+pub(crate) fn target_folder() -> PathBuf {
+    env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from)
 }
 
 /// Returns a `cargo` that links statically. Only for an explicit target do the flags spare build

@@ -2,7 +2,6 @@
 
 use std::env::consts::ARCH;
 use std::process::Command;
-use std::{env, fs};
 
 use anyhow::{Context as _, Result, anyhow, bail};
 
@@ -17,7 +16,7 @@ use crate::tools::{Need, install_missing, tool};
 type Check = (&'static str, fn() -> Result<()>);
 
 /// The quick ones first.
-const CHECKS: [Check; 9] = [
+const CHECKS: [Check; 8] = [
     ("rules for files", files::check),
     ("format", format),
     ("format of TOML", toml),
@@ -25,7 +24,6 @@ const CHECKS: [Check; 9] = [
     ("dependencies", dependencies),
     ("lints of the kernel half", lints_of_kernel_half),
     ("lints", lints),
-    ("targets of the fuzzer", fuzz_targets),
     ("documentation", documentation),
 ];
 
@@ -113,23 +111,6 @@ fn lints() -> Result<()> {
     tests.args(["--package", "tests", "--test", "*", "--", "-Dwarnings"]);
     // Whatever fails there fails a test.
     run_command(tests.args(["-Aclippy::unwrap_used", "-Aclippy::panic"]))
-}
-
-/// The targets are no part of the workspace, as cargo-fuzz needs flags of its own: they are compiled
-/// here, so that they do not rot. What they call runs in the unit tests of `tracer::fuzz`. With the
-/// workspace's versions and folder, all but libFuzzer itself has been compiled by the lints already.
-fn fuzz_targets() -> Result<()> {
-    let folder = root().join("tracer/fuzz");
-    fs::copy(root().join("Cargo.lock"), folder.join("Cargo.lock"))
-        .context("give the targets the workspace's versions")?;
-    let mut check = cargo(&["check", "--quiet", "--bins"]);
-    check.arg("--manifest-path").arg(folder.join("Cargo.toml"));
-    check.arg("--target-dir");
-    match env::var_os("CARGO_TARGET_DIR") {
-        Some(target) => check.arg(target),
-        None => check.arg(root().join("target")),
-    };
-    run_command(&mut check)
 }
 
 fn documentation() -> Result<()> {

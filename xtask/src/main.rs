@@ -7,6 +7,7 @@ mod check;
 mod coverage;
 mod files;
 mod fleet;
+mod fuzz;
 mod guests;
 mod kernels;
 mod mirror;
@@ -45,6 +46,8 @@ enum Task {
     Bench(bench::BenchArgs),
     /// Fill a collector's store with a simulated fleet, ask it the questions, and print what each cost
     Fleet(fleet::FleetArgs),
+    /// Feed the decoders of foreign bytes with what a fuzzer comes up with
+    Fuzz(fuzz::FuzzArgs),
 }
 
 fn main() -> ExitCode {
@@ -66,5 +69,6 @@ fn run(task: Option<Task>) -> Result<()> {
         Some(Task::Test(args)) => test::run(&args),
         Some(Task::Bench(args)) => bench::run(&args),
         Some(Task::Fleet(args)) => fleet::run(&args),
+        Some(Task::Fuzz(args)) => fuzz::run(&args),
     }
 }

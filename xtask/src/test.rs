@@ -17,7 +17,7 @@ use crate::kernels::{self, Kernel};
 use crate::output::{line, step};
 use crate::process::follow;
 use crate::tools::{Need, install_missing};
-use crate::{build, check, guests};
+use crate::{build, check, fuzz, guests};
 
 #[derive(Args)]
 pub(crate) struct TestArgs {
@@ -42,6 +42,8 @@ enum Stage {
     Check,
     /// What needs neither kernel nor second process
     Unit,
+    /// The decoders of foreign bytes, for a bounded number of a fuzzer's inputs
+    Fuzz,
     /// The daemon on this host, watching by fanotify
     Host,
     /// The probes, on every kernel of the matrix
@@ -93,6 +95,7 @@ pub(crate) fn run(args: &TestArgs) -> Result<()> {
     let in_guests = wanted(Stage::Tiny) || wanted(Stage::Debian);
     let mut needs = Vec::new();
     needs.extend(wanted(Stage::Check).then_some(Need::Check));
+    needs.extend(wanted(Stage::Fuzz).then_some(Need::Fuzz));
     needs.extend(in_guests.then_some(Need::Guests));
     install_missing(&needs)?;
     let mut summary = Summary::default();
@@ -108,6 +111,9 @@ pub(crate) fn run(args: &TestArgs) -> Result<()> {
     if wanted(Stage::Unit) {
         let result = unit(&mut summary);
         record(&mut summary, "unit", result);
+    }
+    if wanted(Stage::Fuzz) {
+        record(&mut summary, "fuzz", fuzz::all(fuzz::BOUNDED));
     }
     let mut places = Vec::new();
     places.extend(wanted(Stage::Host).then_some(Place::Host));

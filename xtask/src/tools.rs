@@ -45,6 +45,8 @@ struct Tool {
 pub(crate) enum Need {
     /// The linters, for code and the rest of the repository.
     Check,
+    /// What compiles libFuzzer.
+    Fuzz,
     /// What downloads, builds and boots guests.
     Guests,
 }
@@ -104,6 +106,9 @@ fn wanted_packages(
     if tools.iter().any(|tool| tool.program == "bpf-linker") {
         wanted.extend(["zlib1g-dev", "libzstd-dev", "g++"].map(str::to_owned));
         wanted.extend([format!("llvm-{llvm}-dev"), format!("libpolly-{llvm}-dev")]);
+    }
+    if needs.contains(&Need::Fuzz) && !wanted.iter().any(|package| package == "g++") {
+        wanted.push("g++".to_owned());
     }
     let of_debian = compiler.is_none_or(|compiler| compiler.sysroot == Path::new("/usr"));
     if needs.contains(&Need::Check) && of_debian {
@@ -223,6 +228,7 @@ fn missing_packages(wanted: &[String]) -> Result<Vec<String>> {
 fn missing_without_apt(wanted: &[String]) -> Result<Vec<String>> {
     let programs = [
         ("gcc", "gcc"),
+        ("g++", "g++"),
         ("qemu-system-x86", "qemu-system-x86_64"),
         ("mmdebstrap", "mmdebstrap"),
         ("busybox-static", "busybox"),
