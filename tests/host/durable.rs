@@ -70,6 +70,23 @@ fn what_was_answered_is_there_after_kills_at_any_moment_under_load() {
 }
 
 #[test]
+fn after_a_kill_a_quiet_daemon_is_known_to_have_been_there_half_a_minute_ago() {
+    let mut daemon = start();
+    let heartbeat = daemon.socket().with_extension("heartbeat");
+    let noted = wait_for("it notes that it is there", || {
+        fs::read_to_string(&heartbeat).map_err(|error| error.to_string())
+    });
+    daemon.kill();
+    daemon.start_again();
+    let gaps = daemon.gaps();
+    let stopped = gaps.iter().find(|gap| gap["reason"] == "stopped");
+    let from = stopped.expect("a kill is a gap")["from"].as_str().unwrap();
+    // Nothing need have happened since; where something did, the store knows better.
+    let noted = noted.split(' ').next().unwrap();
+    assert!(from >= noted, "from {from}, noted {noted}");
+}
+
+#[test]
 fn a_copy_of_the_store_is_taken_while_it_runs_and_can_be_restored() {
     let mut daemon = start();
     let (kept, lost) = (daemon.tree().join("kept"), daemon.tree().join("lost"));

@@ -3,8 +3,10 @@
 //! The store knows it with each change. While nothing happens, which is to cost no write to a disk, the time goes on in a file in memory, beside the socket.
 //! The store itself is told once an hour: where the power fails, the gap begins at the last of its times.
 
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
-use std::{fs, io};
 
 use change::Timestamp;
 
@@ -74,15 +76,18 @@ impl Heartbeat {
     /// What the file says of the log that ends there.
     fn read(&self, head: &KnownHead) -> Option<Timestamp> {
         let text = fs::read_to_string(&self.file).ok()?;
-        let (time, of) = text.trim_end().split_once(' ')?;
+        let (time, of) = text.lines().next()?.split_once(' ')?;
         let is_ours = of == self.of(head);
         is_ours.then(|| time.parse().ok()).flatten()
     }
 
+    /// In place, as the daemon may rename nothing: one call writes the line, and what a longer one left behind
+    /// it is not read.
     fn write(&self, head: &KnownHead, time: Timestamp) -> io::Result<()> {
-        let new = self.file.with_extension("heartbeat.new");
-        fs::write(&new, format!("{time} {}\n", self.of(head)))?;
-        fs::rename(new, &self.file)
+        let mut open = File::options();
+        open.write(true).create(true).truncate(false).mode(0o600);
+        let line = format!("{time} {}\n", self.of(head));
+        open.open(&self.file)?.write_all_at(line.as_bytes(), 0)
     }
 
     fn of(&self, head: &KnownHead) -> String {
@@ -116,6 +121,14 @@ mod tests {
         assert_eq!(heartbeat.read(&head(7, 1)), Some(time(PERIOD_NS + 7)));
         assert_eq!(heartbeat.read(&head(6, 1)), None, "a store from a backup");
         assert_eq!(heartbeat.read(&head(7, 2)), None, "another host's store");
+        assert!(heartbeat.beat(&head(12, 3), time(2 * PERIOD_NS)));
+        assert_eq!(heartbeat.read(&head(12, 3)), Some(time(2 * PERIOD_NS)));
+        assert!(heartbeat.beat(&head(7, 1), time(3 * PERIOD_NS)));
+        assert_eq!(
+            heartbeat.read(&head(7, 1)),
+            Some(time(3 * PERIOD_NS)),
+            "a shorter line"
+        );
         let rebooted = Heartbeat {
             boot: "another".to_owned(),
             ..heartbeat
