@@ -4,7 +4,7 @@ use change::{FactValue, Subject, Timestamp};
 use serde::Serialize;
 use similar::TextDiff;
 
-use super::{Error, HostBody, Noise, Opening, Roster, noise, rank};
+use super::{Error, HostBody, Noise, Opening, Roster, noise, rank, refuse_unknown};
 use crate::fleet::{Fact, Fleet, Host, SubjectKey};
 
 /// Larger texts are told to differ and not how: the diff of two that have nothing in common takes long.
@@ -55,13 +55,7 @@ pub fn compare(
     noise: &Noise,
 ) -> Result<Comparison, Error> {
     for Side { host, at } in sides {
-        if let Some(at) = at.filter(|at| *at < host.begins) {
-            return Err(Error::TooEarly {
-                host: host.hostname.clone(),
-                begins: host.begins,
-                at,
-            });
-        }
+        refuse_unknown(fleet, host, at)?;
     }
     let [one, other] = sides;
     let facts = [

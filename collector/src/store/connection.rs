@@ -12,9 +12,11 @@ use super::Error;
 use super::error::Doing as _;
 
 /// The schema's steps.
-const MIGRATIONS: [&str; 2] = [
+const MIGRATIONS: [&str; 4] = [
     include_str!("migrations/0001_fleet.sql"),
     include_str!("migrations/0002_enrolment.sql"),
+    include_str!("migrations/0003_questions.sql"),
+    include_str!("migrations/0004_retention.sql"),
 ];
 
 /// Marks a database as a collector's store: `trcc`.
@@ -23,8 +25,10 @@ const APPLICATION_ID: i64 = 0x7472_6363;
 /// Private to its owner: a store tells what is in files of hosts that others may not read.
 const MODE: u32 = 0o600;
 
-// Each commit is on the disk when it returns: it is what is acknowledged to the host.
+// Each commit is on the disk when it returns: it is what is acknowledged to the host. That free pages can be given
+// back is decided when the file is begun, before anything else.
 const WRITER_PRAGMAS: &str = "
+    PRAGMA auto_vacuum = INCREMENTAL;
     PRAGMA journal_mode = WAL;
     PRAGMA synchronous = FULL;
     PRAGMA foreign_keys = OFF;

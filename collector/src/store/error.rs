@@ -71,6 +71,9 @@ pub enum Error {
     /// A filter is no glob.
     #[error("read filter: {0}")]
     Glob(String),
+    /// One tidies at a time.
+    #[error("tidy the store: it is being tidied already; try again later")]
+    Tidying,
     /// The database refused an operation.
     #[error("{doing}: {cause}")]
     Database {
