@@ -3,6 +3,7 @@
 
 mod answers;
 mod enrolled;
+mod groups;
 mod host;
 mod marker;
 mod runs;
@@ -18,6 +19,7 @@ use serde::Serialize;
 
 pub use self::answers::{comparison, explanation, outliers, suspect};
 pub use self::enrolled::enrolled_line;
+pub use self::groups::group_comparison;
 pub use self::host::{ListedHost, host_line};
 pub use self::marker::marker_line;
 pub use self::runs::{recap, run_in_full, run_line, session_line};

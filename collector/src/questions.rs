@@ -2,6 +2,7 @@
 
 mod compare;
 mod explain;
+mod groups;
 mod noise;
 mod outliers;
 mod roster;
@@ -15,6 +16,7 @@ use serde::Serialize;
 
 pub use self::compare::{Comparison, Difference, Side, compare};
 pub use self::explain::{Explanation, Held, Split, explain};
+pub use self::groups::{GroupComparison, GroupDifference, GroupSide, SideBody, compare_groups};
 pub use self::noise::Noise;
 pub use self::outliers::{Deviation, Outlier, Outliers, outliers};
 pub use self::roster::{Chosen, HostBody, Roster, Standing};

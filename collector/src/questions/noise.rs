@@ -52,6 +52,14 @@ impl Noise {
         Ok(Self { rules })
     }
 
+    /// Why a subject says nothing by its nature, where it does not.
+    pub(super) fn by_rule(&self, subject: &Subject) -> Option<String> {
+        let written = format!("{}:{}", subject.kind, subject.key.to_lossy());
+        let mut rules = self.rules.iter();
+        let found = rules.find(|(glob, _)| glob.is_match(&written));
+        found.map(|(_, why)| why.clone())
+    }
+
     /// Why a difference says nothing, where it does not.
     pub(super) fn why(
         &self,
@@ -60,9 +68,8 @@ impl Noise {
         hosts: [&Host; 2],
         values: [Option<&FactValue>; 2],
     ) -> Result<Option<String>, Error> {
-        let written = format!("{}:{}", subject.kind, subject.key.to_lossy());
-        if let Some((_, why)) = self.rules.iter().find(|(glob, _)| glob.is_match(&written)) {
-            return Ok(Some(why.clone()));
+        if let Some(why) = self.by_rule(subject) {
+            return Ok(Some(why));
         }
         let [Some(one), Some(other)] = values else {
             return Ok(None);

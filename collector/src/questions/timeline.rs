@@ -125,23 +125,14 @@ pub fn timeline(
     })?;
     let runs = runs.fold(fleet, &log, &mut changes)?;
     changes.sort_by_key(|logged| (logged.time, logged.host, logged.seq));
-    let mut found = Vec::new();
-    found.extend(
-        fold::changes(changes, query.within_ns)
-            .into_iter()
-            .map(Found::Change),
-    );
-    found.extend(
-        fold::runs(runs, query.within_ns)
-            .into_iter()
-            .map(Found::Run),
-    );
+    // Of one moment its name is told first.
+    let markers = markers(fleet, roster, &query.log)?.into_iter();
+    let mut found: Vec<_> = markers.map(Found::Marker).collect();
+    let changes = fold::changes(changes, query.within_ns).into_iter();
+    found.extend(changes.map(Found::Change));
+    let runs = fold::runs(runs, query.within_ns).into_iter();
+    found.extend(runs.map(Found::Run));
     found.extend(gaps(fleet, query)?.into_iter().map(Found::Gap));
-    found.extend(
-        markers(fleet, roster, &query.log)?
-            .into_iter()
-            .map(Found::Marker),
-    );
     found.sort_by_key(Found::time);
     let left_out = found.len().saturating_sub(query.most);
     let kept = found.drain(left_out..);
