@@ -178,7 +178,9 @@ fn nginx(minutes: i64) -> (Vec<Change>, Vec<Run>) {
         )
     });
     let mut changes: Vec<_> = [package].into_iter().chain(owned).collect();
-    changes.iter_mut().for_each(|change| change.run = Some(7));
+    for change in &mut changes {
+        change.run = Some(7);
+    }
     let vim = person("bob", "vim /etc/nginx/nginx.conf", at(minutes + 30));
     changes.push(edited(
         "/etc/nginx/nginx.conf",
@@ -297,8 +299,8 @@ fn a_rename_is_found_by_both_names() {
     );
 }
 
-#[test]
-fn the_timeline_tells_the_same_on_many_hosts_once_and_runs_in_the_place_of_their_changes() {
+/// The same done to 37 of 40 hosts, the same later on one more, something else on another, and a gap.
+fn busy_day() -> Fleet {
     let mut fleet = Fleet::of(40);
     for number in 1..=37_u64 {
         let (changes, runs) = nginx(60 + number.cast_signed() / 20);
@@ -341,15 +343,22 @@ fn the_timeline_tells_the_same_on_many_hosts_once_and_runs_in_the_place_of_their
         "--group",
         "role=web",
     ]);
+    fleet
+}
 
-    let asked = [
-        "timeline",
-        "--since",
-        "2026-11-20T08:00:00Z",
-        "--until",
-        "2026-11-21T08:00:00Z",
-    ];
-    let items = fleet.lines(&asked);
+/// The timeline of that day.
+const DAY: [&str; 5] = [
+    "timeline",
+    "--since",
+    "2026-11-20T08:00:00Z",
+    "--until",
+    "2026-11-21T08:00:00Z",
+];
+
+#[test]
+fn the_timeline_tells_the_same_on_many_hosts_once_and_runs_in_the_place_of_their_changes() {
+    let fleet = busy_day();
+    let items = fleet.lines(&DAY);
     let told: Vec<_> = items
         .iter()
         .map(|item| {
@@ -392,24 +401,25 @@ fn the_timeline_tells_the_same_on_many_hosts_once_and_runs_in_the_place_of_their
     );
     assert_eq!(opened.matches("/etc/nginx/sites/").count(), 6, "{opened}");
 
-    let text = fleet.answer(&asked);
+    let text = fleet.answer(&DAY);
     assert!(text.contains("alice with apt  run `apt install nginx` (222 file modify, 37 package upgrade)  on 37 hosts (n1 run 7, n2 run 7, n3 run 7, …) until "), "{text}");
     assert!(text.contains("── deploy 4711 ──  on role=web"), "{text}");
     assert!(
         text.contains("! not complete: stopped, the daemon was not running  on n40"),
         "{text}"
     );
+}
 
+#[test]
+fn a_timeline_can_be_of_some_hosts_of_each_change_and_of_the_newest_lines() {
+    let fleet = busy_day();
     // Of the database servers only the marker is not told, as it is about the others.
-    let of_db = fleet.field(
-        &[asked.as_slice(), &["--group", "role=db"]].concat(),
-        "what",
-    );
+    let of_db = fleet.field(&[DAY.as_slice(), &["--group", "role=db"]].concat(), "what");
     assert_eq!(of_db, ["run", "change", "gap", "change", "change"]);
-    let each = fleet.lines(&[asked.as_slice(), &["--each", "--package", "nginx*"]].concat());
+    let each = fleet.lines(&[DAY.as_slice(), &["--each", "--package", "nginx*"]].concat());
     let changes = each.iter().filter(|item| item["what"] == "change");
     assert_eq!(changes.count(), 7);
-    let newest = fleet.ask(&[asked.as_slice(), &["-n", "2"]].concat());
+    let newest = fleet.ask(&[DAY.as_slice(), &["-n", "2"]].concat());
     assert_eq!(String::from_utf8_lossy(&newest.stdout).lines().count(), 2);
     assert!(String::from_utf8_lossy(&newest.stderr).contains("5 older lines are left out"));
     fleet.refused(&["timeline", "--within", "soon"], "length of time");
@@ -463,8 +473,8 @@ fn a_marker_can_stand_wherever_a_time_can() {
     );
 }
 
-#[test]
-fn sessions_and_what_was_typed_in_them_are_known_of_all_hosts() {
+/// Two hosts on which alice was logged in twice, the second time to install nginx.
+fn logged_in() -> Fleet {
     let mut fleet = Fleet::of(3);
     let shell = person("alice", "bash", at(0));
     let session = |start, end| SessionBody {
@@ -493,8 +503,14 @@ fn sessions_and_what_was_typed_in_them_are_known_of_all_hosts() {
         });
     }
     fleet.send(1, Vec::new(), |batch| {
-        batch.sessions = vec![session(40, Some(at(100)))]
+        batch.sessions = vec![session(40, Some(at(100)))];
     });
+    fleet
+}
+
+#[test]
+fn sessions_of_all_hosts_are_known_with_what_they_changed() {
+    let fleet = logged_in();
     let sessions = fleet.lines(&["sessions"]);
     let told: Vec<_> = sessions
         .iter()
@@ -524,7 +540,11 @@ fn sessions_and_what_was_typed_in_them_are_known_of_all_hosts() {
     ]);
     assert_eq!(since.len(), 1);
     fleet.finds_nothing(&["sessions", "--user", "mallory"]);
+}
 
+#[test]
+fn what_was_typed_on_a_host_can_be_retraced() {
+    let fleet = logged_in();
     let recap = fleet.answer(&["session", "n3", "41"]);
     let mut lines = recap.lines();
     assert_eq!(
@@ -579,8 +599,8 @@ fn who_follows_the_log_is_told_what_comes() {
     follower.wait().unwrap();
 }
 
-#[test]
-fn groups_are_compared_by_what_most_of_their_hosts_have() {
+/// Twelve hosts of two roles, which were set otherwise; on one that was forgotten.
+fn tuned() -> Fleet {
     let mut fleet = Fleet::of(12);
     let set = |key, value, minutes| {
         let actor = person("dave", "ansible-playbook site.yml", at(minutes));
@@ -608,6 +628,21 @@ fn groups_are_compared_by_what_most_of_their_hosts_have() {
         changes.push(set("mixed", if number > 6 { "1" } else { "2" }, 8));
         fleet.log(number, changes, Vec::new());
     }
+    fleet
+}
+
+/// The sysctls that a comparison tells of.
+fn sysctls(compared: &Value) -> Vec<String> {
+    let differences = compared["differences"].as_array().unwrap().iter();
+    let sysctls = differences.filter(|one| one["subject"]["kind"] == "sysctl");
+    sysctls
+        .map(|one| one["subject"]["key"].as_str().unwrap().to_owned())
+        .collect()
+}
+
+#[test]
+fn groups_are_compared_by_what_most_of_their_hosts_have() {
+    let fleet = tuned();
     let compared = fleet.lines(&["compare", "role=web", "role=db"]).remove(0);
     assert_eq!(
         (
@@ -616,13 +651,6 @@ fn groups_are_compared_by_what_most_of_their_hosts_have() {
         ),
         (&6.into(), &6.into())
     );
-    let sysctls = |compared: &Value| -> Vec<String> {
-        let differences = compared["differences"].as_array().unwrap().iter();
-        let sysctls = differences.filter(|one| one["subject"]["kind"] == "sysctl");
-        sysctls
-            .map(|one| one["subject"]["key"].as_str().unwrap().to_owned())
-            .collect()
-    };
     assert_eq!(sysctls(&compared), ["fs.aio-max-nr", "vm.nr_hugepages"]);
     let find = |compared: &Value, key: &str| {
         let mut differences = compared["differences"].as_array().unwrap().iter();
@@ -653,7 +681,11 @@ fn groups_are_compared_by_what_most_of_their_hosts_have() {
             .any(|one| one["subject"]["key"] == "nginx")
     );
     assert!(compared["mixed"].as_u64().unwrap() >= 1 && compared["same"].as_u64().unwrap() > 10);
+}
 
+#[test]
+fn a_host_is_compared_with_its_group_and_a_group_with_what_it_was() {
+    let fleet = tuned();
     // A host against the others of its group.
     let own = fleet.lines(&["compare", "n12", "role=db"]).remove(0);
     assert_eq!(
@@ -794,7 +826,14 @@ fn what_is_tidied_away_is_refused_and_the_rest_is_as_it_was() {
     let who = fleet.lines(&["who", "package:libc6"]);
     assert_eq!((who.len(), &who[0]["run"]), (4, &7.into()));
     assert_eq!(fleet.field(&["runs", "--host", "n1", "7"], "tool"), ["apt"]);
+}
 
+#[test]
+fn a_tidied_store_goes_on_and_what_cannot_be_tidied_is_refused() {
+    let mut fleet = Fleet::of(1);
+    let horizon = "2026-11-20T08:15:00Z";
+    fleet.log(1, truths::everyday(1, 200, begun()), Vec::new());
+    fleet.answer(&["tidy", "--before", horizon]);
     let again = fleet.ask(&["tidy", "--before", horizon]);
     assert_eq!(again.status.code(), Some(1));
     fleet.refused(&["tidy"], "required");

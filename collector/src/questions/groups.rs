@@ -216,8 +216,8 @@ fn closely(
     noise: &Noise,
 ) -> Result<GroupDifference, Error> {
     let held = |side: usize| {
-        let of_side = tallied.tallies.iter();
-        let mut on_side: Vec<_> = of_side.filter(|tally| tally.counts[side] > 0).collect();
+        let all = tallied.tallies.iter();
+        let mut on_side: Vec<_> = all.filter(|tally| tally.counts[side] > 0).collect();
         on_side.sort_by_key(|tally| std::cmp::Reverse(tally.counts[side]));
         let told = on_side.iter().take(VALUES).map(|tally| {
             let value = tally.value.map(|value| fleet.value(value)).transpose()?;

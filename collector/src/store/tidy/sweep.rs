@@ -297,8 +297,9 @@ mod tests {
     #[test]
     fn a_set_of_ids_has_what_was_put_in() {
         let mut ids = Ids::default();
-        [1, 63, 64, 5_000].into_iter().for_each(|id| ids.insert(id));
-        ids.insert(-1);
+        for id in [1, 63, 64, 5_000, -1] {
+            ids.insert(id);
+        }
         let found: Vec<_> = (-2..6_000).filter(|id| ids.contains(*id)).collect();
         assert_eq!(found, [1, 63, 64, 5_000]);
     }
