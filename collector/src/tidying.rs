@@ -25,11 +25,15 @@ pub struct Tidying {
 impl Tidying {
     /// Begins to keep what is not older than `keep` in the store in a file.
     pub fn begin(database: PathBuf, keep: Duration) -> Self {
+        Self::begin_after(FIRST, database, keep)
+    }
+
+    fn begin_after(first: Duration, database: PathBuf, keep: Duration) -> Self {
         let (end, ended) = mpsc::channel::<()>();
         let is_ended = Arc::new(AtomicBool::new(false));
         let told = Arc::clone(&is_ended);
         let thread = thread::spawn(move || {
-            let mut wait = FIRST;
+            let mut wait = first;
             while ended.recv_timeout(wait) == Err(RecvTimeoutError::Timeout) {
                 wait = EVERY;
                 let done = tidy(&database, keep, &told);
@@ -65,4 +69,33 @@ fn tidy(database: &Path, keep: Duration, is_ended: &AtomicBool) -> Result<(), Er
         );
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fleet::Fleet as _;
+    use crate::store::{Reader, Store, database};
+
+    #[test]
+    fn it_keeps_so_much_and_ends_when_it_is_told() {
+        let folder = tempfile::tempdir().unwrap();
+        drop(Store::open(folder.path()).unwrap());
+        let horizon = || Reader::open(folder.path()).unwrap().horizon().unwrap();
+        let day = Duration::from_hours(24);
+        let begin = |first| Tidying::begin_after(first, database(folder.path()), day);
+        drop(begin(FIRST));
+        assert_eq!(horizon(), None);
+        let earliest = now().plus_nanos(-86_400_000_000_000);
+        let tidying = begin(Duration::ZERO);
+        let horizon = loop {
+            if let Some(horizon) = horizon() {
+                break horizon;
+            }
+            thread::yield_now();
+        };
+        let latest = now().plus_nanos(-86_400_000_000_000);
+        assert!((earliest..=latest).contains(&horizon), "{horizon}");
+        drop(tidying);
+    }
 }

@@ -13,7 +13,7 @@ const UPSERT: &str = r#"
     INSERT INTO sessions (host, id, start, "end", kind, tty, remote, uid, user_name)
     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
     ON CONFLICT (host, id, start) DO UPDATE SET
-        "end" = ?4, kind = ?5, tty = ?6, remote = ?7, uid = ?8, user_name = ?9"#;
+        "end" = coalesce(?4, "end"), kind = ?5, tty = ?6, remote = ?7, uid = ?8, user_name = ?9"#;
 const SELECT: &str =
     r#"SELECT host, id, start, "end", kind, tty, remote, uid, user_name FROM sessions"#;
 const HAS_OLDER: &str = "SELECT 1 FROM sessions WHERE host = ?1 AND id = ?2 AND start < ?3";
@@ -25,7 +25,7 @@ const COUNT_CHANGES: &str = "
 
 const READ: &str = "read sessions";
 
-/// Writes sessions, or what is new of them.
+/// Writes sessions, or what is new of them. An end that was told stays, also where an older batch comes again.
 pub(super) fn write(
     connection: &Connection,
     HostKey(host): HostKey,

@@ -8,6 +8,7 @@ mod history;
 mod sweep;
 
 use std::fs::File;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -150,11 +151,9 @@ impl Tidy {
     /// Held until it is dropped, and let go by the kernel where the process dies.
     fn lock(&self) -> Result<File, Error> {
         let path = self.path.with_extension("tidy");
-        let opened = File::options()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .open(&path);
+        let mut options = File::options();
+        let opened = options.create(true).truncate(false).write(true).mode(0o600);
+        let opened = opened.open(&path);
         let file = opened.map_err(|source| Error::Open {
             path: path.clone(),
             source,
