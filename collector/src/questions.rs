@@ -49,7 +49,10 @@ pub enum Error {
     #[error(transparent)]
     NoGroup(#[from] ParseSelectorError),
     /// No host is in a group.
-    #[error("no host has the label `{0}`; `tracer-collector hosts` lists hosts with their labels")]
+    #[error(
+        "no host has {what} `{0}`; `tracer-collector hosts` lists hosts with their labels",
+        what = if .0.is_of_several() { "all of the labels" } else { "the label" }
+    )]
     EmptyGroup(Selector),
     /// A group is too small for what was asked.
     #[error(

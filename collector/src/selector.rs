@@ -30,6 +30,11 @@ impl Selector {
         wanted.all(|(name, value)| labels.get(name) == Some(value))
     }
 
+    /// Whether it is of several labels.
+    pub fn is_of_several(&self) -> bool {
+        self.labels.len() > 1
+    }
+
     /// Takes a list apart: hosts stand for themselves, and labels next to each other are one group.
     /// `n1,n2,role=db,env=prod` is two hosts and the hosts that have both labels.
     pub fn split(list: &str) -> Vec<String> {

@@ -745,6 +745,10 @@ fn several_labels_are_one_group_wherever_a_group_can_stand() {
     assert_eq!((count("bad"), count("good")), (3, 4));
     fleet.refused(&["outliers", "--group", "role=db,prod"], "is no group");
     fleet.refused(
+        &["hosts", "--group", "role=db,env=moon"],
+        "no host has all of the labels `role=db,env=moon`",
+    );
+    fleet.refused(
         &["outliers", "--group", "role=web,env=test"],
         "at least 3 hosts",
     );

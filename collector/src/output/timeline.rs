@@ -4,7 +4,7 @@ use change::wire::Count;
 use change::{Change, Gap, Run};
 
 use super::View;
-use super::words::{counted, safe, summary, transition, who, words_of};
+use super::words::{counted, late, safe, summary, transition, who, words_of};
 use crate::fleet::Marker;
 use crate::questions::{Item, Number, OnHost, Spread};
 
@@ -35,9 +35,9 @@ fn change_in_words(spread: &Spread, change: &Change, view: &View) -> String {
     };
     let by = match &change.actor {
         Some(actor) => who(actor),
-        None => "nobody seen".to_owned(),
+        None => late(change, view),
     };
-    let place = place(spread, |number| format!(" {number}"), view);
+    let place = place(spread, |number| format!(" change {number}"), view);
     format!("{by}  {}  {place}{often}", transition(change))
 }
 
@@ -67,26 +67,27 @@ fn gap_in_words(spread: &Spread, gap: &Gap, view: &View) -> String {
     format!("! not complete: {reason}, {detail}  {place}{ends}")
 }
 
-/// Where it was: `on n1 7`, or `on 37 hosts (n1 7, n2 9, n4 12, …) until 02:16`.
+/// Where it was, and until when: `on n1 run 7`, or `on 37 hosts (n1 run 7, n2 run 9, n4 run 7, …) until 02:16`.
 fn place(spread: &Spread, number: impl Fn(u64) -> String, view: &View) -> String {
-    let named = spread.hosts.iter().take(NAMED);
-    let named = named.map(
-        |OnHost {
-             host: _,
-             hostname,
-             what: Number { number: own },
-         }| { format!("{}{}", safe(hostname), number(*own)) },
-    );
+    let Spread {
+        time,
+        until,
+        times: _,
+        count,
+        hosts,
+    } = spread;
+    let on = |on: &OnHost<Number>| format!("{}{}", safe(&on.hostname), number(on.what.number));
+    let named = hosts.iter().take(NAMED).map(on);
     let named = named.collect::<Vec<_>>().join(", ");
-    if spread.count == 1 {
-        return format!("on {named}");
-    }
-    let dots = if spread.count as usize > NAMED {
-        ", …"
-    } else {
-        ""
+    let dots = if *count as usize > NAMED { ", …" } else { "" };
+    let place = match count {
+        1 => format!("on {named}"),
+        count => format!("on {} ({named}{dots})", counted((*count).into(), "host")),
     };
-    let hosts = counted(spread.count.into(), "host");
-    let until = when::moment(spread.until, &view.now);
-    format!("on {hosts} ({named}{dots}) until {until}")
+    let [began, ended] = [time, until].map(|time| when::moment(*time, &view.now));
+    if began == ended {
+        place
+    } else {
+        format!("{place} until {ended}")
+    }
 }

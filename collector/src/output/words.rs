@@ -110,7 +110,7 @@ pub(super) fn opening(opening: &Opening, view: &View) -> String {
     format!("{} at {time}{}", who(actor), run.unwrap_or_default())
 }
 
-fn late(change: &Change, view: &View) -> String {
+pub(super) fn late(change: &Change, view: &View) -> String {
     match change.between {
         Some(between) if change.certainty == Certainty::Late => {
             let interval = when::interval(between, " and ", &view.now);
