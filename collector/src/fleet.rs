@@ -200,6 +200,9 @@ pub trait Fleet {
     fn holdings(&self, subject: SubjectKey, most: usize)
     -> Result<Vec<(ValueKey, HostSet)>, Error>;
 
+    /// The name of a subject; none where nobody has told of it.
+    fn key_of(&self, subject: &Subject) -> Result<Option<SubjectKey>, Error>;
+
     /// The subject of a name.
     fn subject(&self, key: SubjectKey) -> Result<Subject, Error>;
 

@@ -60,6 +60,11 @@ impl Fleet for Reader {
         holders::of_subject(&self.connection, subject, most).doing(READ)
     }
 
+    fn key_of(&self, subject: &Subject) -> Result<Option<SubjectKey>, Error> {
+        let id = names::id_of(&self.connection, subject).doing(READ)?;
+        Ok(id.map(SubjectKey))
+    }
+
     fn subject(&self, key: SubjectKey) -> Result<Subject, Error> {
         names::subject_of(&self.connection, key)
     }
