@@ -59,8 +59,9 @@ Examples:
   tracer-collector timeline --since '2h ago' --group role=db,env=prod
   tracer-collector mark 'deploy 4711' --group role=web
 
-Hosts go by their name or their machine id; groups by labels that each of their hosts has. Times are `2h ago`, `yesterday 15:00`, `friday`, `14:00`,
-`2026-11-20 10:00`, `2026-11-20T10:00:00Z` or `marker:NAME`; what is ambiguous lies in the past.
+Hosts go by their name or their machine id; groups by labels that each of their hosts has. Times are
+`2h ago`, `yesterday 15:00`, `friday`, `14:00`, `2026-11-20 10:00`, `2026-11-20T10:00:00Z` or
+`marker:NAME`; what is ambiguous lies in the past.
 
 Exit codes: 0 found or ok, 1 nothing found, 2 usage, 4 other failure.";
 

@@ -10,9 +10,9 @@ use crate::store::{Tidied, Tidy, database};
 
 /// Remove what is too old to be kept, so that each moment since then stays as it was
 ///
-/// From the horizon on the state of each host at each moment is exactly as before, and is told with what brought
-/// it: the changes that did stay, however old they are. Of a moment before the horizon nothing is answered any
-/// more. Hosts may send meanwhile. `serve --keep` does it by itself.
+/// From the horizon on the state of each host at each moment is exactly as before, and so is what brought it: those
+/// changes stay, however old they are. Of a moment before the horizon nothing is answered any more. Hosts may send
+/// meanwhile. `serve --keep` does it by itself.
 #[derive(Debug, Args)]
 #[command(group = ArgGroup::new("horizon").required(true))]
 pub(super) struct TidyArgs {
