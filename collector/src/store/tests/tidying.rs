@@ -6,7 +6,7 @@ use change::FileState;
 use proptest::prelude::*;
 
 use super::*;
-use crate::store::{Tidied, Tidy, database};
+use crate::store::{Tidied, Tidy, connection, database};
 
 const NAMES: [&str; 3] = ["a", "b", "c"];
 const HOSTS: u32 = 2;
@@ -88,6 +88,14 @@ impl Told {
         told.collect()
     }
 
+    /// How many rows refer to what is not there.
+    fn dangling(&self) -> i64 {
+        let path = database(self.example.folder.path());
+        let connection = connection::open_to_read(&path).unwrap();
+        let count = "SELECT count(*) FROM pragma_foreign_key_check";
+        connection.query_row(count, [], |row| row.get(0)).unwrap()
+    }
+
     fn tidy(&self) -> Tidy {
         Tidy::open(&database(self.example.folder.path())).unwrap()
     }
@@ -124,9 +132,11 @@ proptest! {
         let tidied = tidied.unwrap();
         prop_assert_eq!((tidied.changes, tidied.past_facts, tidied.kept), (planned.changes, planned.past_facts, planned.kept));
         let mut told = told.into_inner();
+        prop_assert_eq!(told.dangling(), 0);
         for event in after {
             told.happen(event);
         }
+        prop_assert_eq!(told.dangling(), 0);
         for (moment, before) in moments.iter().zip(openings) {
             prop_assert_eq!(told.openings(moment.0, moment.1), before);
         }
