@@ -6,12 +6,19 @@ mod enrol;
 mod enrolled;
 mod error;
 mod explain;
+mod filter;
 mod hosts;
 mod log;
+mod markers;
 mod outliers;
 mod revoke;
+mod runs;
 mod serve;
+mod session;
+mod sessions;
 mod suspects;
+mod tidy;
+mod timeline;
 mod who;
 
 use std::fs::DirBuilder;
@@ -49,9 +56,12 @@ Examples:
   tracer-collector explain --bad db-1,db-2 --good db-3,db-4,db-5
   tracer-collector suspects --at 14:03 --group role=db
   tracer-collector log --path '/etc/nginx/**' --since yesterday
+  tracer-collector timeline --since '2h ago' --group role=db,env=prod
+  tracer-collector mark 'deploy 4711' --group role=web
 
-Hosts go by their name or their machine id. Times are `2h ago`, `yesterday 15:00`, `friday`, `14:00`,
-`2026-11-20 10:00` or `2026-11-20T10:00:00Z`; what is ambiguous lies in the past.
+Hosts go by their name or their machine id; groups by labels that each of their hosts has. Times are
+`2h ago`, `yesterday 15:00`, `friday`, `14:00`, `2026-11-20 10:00`, `2026-11-20T10:00:00Z` or
+`marker:NAME`; what is ambiguous lies in the past.
 
 Exit codes: 0 found or ok, 1 nothing found, 2 usage, 4 other failure.";
 
@@ -86,6 +96,14 @@ enum Command {
     Suspects(suspects::SuspectsArgs),
     Who(who::WhoArgs),
     Log(log::LogArgs),
+    Timeline(timeline::TimelineArgs),
+    Runs(runs::RunsArgs),
+    Sessions(sessions::SessionsArgs),
+    Session(session::SessionArgs),
+    Mark(markers::MarkArgs),
+    Unmark(markers::UnmarkArgs),
+    Markers(markers::MarkersArgs),
+    Tidy(tidy::TidyArgs),
 }
 
 impl Cli {
@@ -137,6 +155,14 @@ pub fn run(cli: Cli) -> Exit {
         Command::Suspects(args) => args.run(&context),
         Command::Who(args) => args.run(&context),
         Command::Log(args) => args.run(&context),
+        Command::Timeline(args) => args.run(&context),
+        Command::Runs(args) => args.run(&context),
+        Command::Sessions(args) => args.run(&context),
+        Command::Session(args) => args.run(&context),
+        Command::Mark(args) => args.run(&context),
+        Command::Unmark(args) => args.run(&context),
+        Command::Markers(args) => args.run(&context),
+        Command::Tidy(args) => args.run(&context),
     };
     done.unwrap_or_else(|error| {
         if !error.is_quiet() {
@@ -166,13 +192,28 @@ impl Context {
 
     /// The fleet as it is in the store now, and its hosts.
     fn fleet(&self) -> Result<(Reader, Roster), Error> {
-        let fleet = Reader::open(&self.global.state_dir)?;
+        let fleet = self.reader()?;
         let stale_before = self.time("--stale-before", &self.global.stale_before)?;
         let roster = Roster::read(&fleet, stale_before)?;
         Ok((fleet, roster))
     }
 
+    /// The store as it is now.
+    fn reader(&self) -> Result<Reader, Error> {
+        Ok(Reader::open(&self.global.state_dir)?)
+    }
+
+    /// The moment that what people type is held against.
+    fn now(&self) -> Timestamp {
+        let nanos = self.output.view.now.timestamp().as_nanosecond();
+        i64::try_from(nanos).map_or(Timestamp::MAX, Timestamp::from_nanos)
+    }
+
+    /// A moment as people write it, or the one of a marker.
     fn time(&self, flag: &str, text: &str) -> Result<Timestamp, Error> {
+        if let Some(name) = text.trim().strip_prefix("marker:") {
+            return self.marked(name.trim());
+        }
         let read = when::parse(text, &self.output.view.now);
         read.map_err(|error| Error::Usage(format!("read `{flag}`: {error}")))
     }

@@ -4,7 +4,9 @@ mod host_set;
 
 use std::collections::BTreeMap;
 
-use change::{Author, Change, FactValue, Kind, Op, Run, Subject, Timestamp};
+use change::wire::SessionBody;
+use change::{Author, Change, FactValue, Gap, Kind, Op, Run, RunQuery, Subject, Timestamp};
+use serde::Serialize;
 
 pub use self::host_set::HostSet;
 use crate::store::Error;
@@ -84,14 +86,23 @@ pub struct LogQuery {
     pub kind: Option<Kind>,
     /// With this op.
     pub op: Option<Op>,
-    /// By this person, who logged in or else was acted as: a name, or a number where there is none.
+    /// By this person, who logged in or else was acted as: a name or a number.
     pub user: Option<String>,
+    /// In the session of this number, which is each host's own.
+    pub session: Option<u32>,
     /// Made by this sort of author.
     pub by: Option<Author>,
-    /// Of exactly this subject.
+    /// Owned by this run of this host, or by one within it.
+    pub run: Option<(HostKey, u64)>,
+    /// Of exactly this subject, also where it was renamed from that name.
     pub subject: Option<Subject>,
-    /// Of a subject whose key matches this glob (`*` stays within a folder, `**` does not).
-    pub key: Option<String>,
+    /// Of a file whose path, or whose path before a rename, matches this glob (`*` stays within a folder, `**` does
+    /// not).
+    pub path: Option<String>,
+    /// Of a package whose name matches this glob, or of a file that belonged to one.
+    pub package: Option<String>,
+    /// With a higher number than this on its host.
+    pub after_seq: Option<u64>,
     /// At most this many, newest first.
     pub limit: usize,
 }
@@ -109,6 +120,63 @@ pub struct Glimpse {
     pub subject: SubjectKey,
     /// The value after; none where there is none any more.
     pub after: Option<ValueKey>,
+}
+
+/// What is read of a change to find and to group it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Logged {
+    /// On which host.
+    pub host: HostKey,
+    /// Its number there.
+    pub seq: u64,
+    /// When it happened, by the host's clock.
+    pub time: Timestamp,
+    /// What changed.
+    pub subject: SubjectKey,
+    /// Of which kind that is.
+    pub kind: Kind,
+    /// What was done.
+    pub op: Op,
+    /// The value after; none where there is none any more.
+    pub after: Option<ValueKey>,
+    /// The run that owns it.
+    pub run: Option<u64>,
+    /// Who logged in or else was acted as; none of a change that nobody saw.
+    pub person: Option<String>,
+    /// Which sort of author made it.
+    pub author: Option<Author>,
+}
+
+/// Asks for sessions; every filter that is set must hold.
+#[derive(Clone, Debug, Default)]
+pub struct SessionQuery {
+    /// That had not ended then, as far as is known.
+    pub since: Option<Timestamp>,
+    /// That began before this moment.
+    pub until: Option<Timestamp>,
+    /// Of this number, which is each host's own.
+    pub id: Option<u32>,
+    /// Of this person: a name or a number.
+    pub user: Option<String>,
+    /// At most this many, newest first.
+    pub limit: usize,
+}
+
+/// A moment with a name, which somebody put on the timeline.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Marker {
+    /// Its number.
+    pub id: u64,
+    /// The moment.
+    pub time: Timestamp,
+    /// What is said of it.
+    pub name: String,
+    /// The machine id of the only host that it is about.
+    pub host: Option<String>,
+    /// The group that it is about, as `role=db`.
+    pub group: Option<String>,
+    /// When it was noted.
+    pub made: Timestamp,
 }
 
 /// Says what is known of a fleet at one moment: while it is held, nothing changes.
@@ -132,6 +200,9 @@ pub trait Fleet {
     fn holdings(&self, subject: SubjectKey, most: usize)
     -> Result<Vec<(ValueKey, HostSet)>, Error>;
 
+    /// The name of a subject; none where nobody has told of it.
+    fn key_of(&self, subject: &Subject) -> Result<Option<SubjectKey>, Error>;
+
     /// The subject of a name.
     fn subject(&self, key: SubjectKey) -> Result<Subject, Error>;
 
@@ -150,6 +221,13 @@ pub trait Fleet {
     /// Changes, newest first.
     fn log(&self, query: &LogQuery) -> Result<Vec<Change>, Error>;
 
+    /// Passes on what is asked for, newest first, until it is told that it is enough.
+    fn each_logged(
+        &self,
+        query: &LogQuery,
+        pass_on: &mut dyn FnMut(Logged) -> bool,
+    ) -> Result<(), Error>;
+
     /// Passes on all changes from the one moment up to the other, which does not count.
     fn each_between(
         &self,
@@ -159,6 +237,36 @@ pub trait Fleet {
 
     /// A run by its number on its host.
     fn run(&self, host: HostKey, id: u64) -> Result<Option<Run>, Error>;
+
+    /// Runs of some hosts or of all, newest first.
+    fn runs(&self, hosts: Option<&HostSet>, query: &RunQuery)
+    -> Result<Vec<(HostKey, Run)>, Error>;
+
+    /// The runs that began right within a run, oldest first.
+    fn runs_within(&self, host: HostKey, id: u64) -> Result<Vec<u64>, Error>;
+
+    /// Sessions of some hosts or of all, newest first, with how many changes each made.
+    fn sessions(
+        &self,
+        hosts: Option<&HostSet>,
+        query: &SessionQuery,
+    ) -> Result<Vec<(HostKey, SessionBody)>, Error>;
+
+    /// The times between which a session's number means the one that began then; open where there is no other one.
+    fn session_bounds(
+        &self,
+        host: HostKey,
+        session: (u32, Timestamp),
+    ) -> Result<[Option<Timestamp>; 2], Error>;
+
+    /// Gaps that lie in an interval, wholly or in part, in the order in which they began.
+    fn gaps(&self, interval: [Timestamp; 2]) -> Result<Vec<(HostKey, Gap)>, Error>;
+
+    /// Markers from the one moment up to the other, which does not count; oldest first.
+    fn markers(&self, interval: [Timestamp; 2]) -> Result<Vec<Marker>, Error>;
+
+    /// From when on each moment is kept; none where nothing was ever removed.
+    fn horizon(&self) -> Result<Option<Timestamp>, Error>;
 
     /// The bytes of a file by their BLAKE3 hash, where they are kept.
     fn content(&self, hash: &[u8; 32]) -> Result<Option<Vec<u8>>, Error>;

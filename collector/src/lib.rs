@@ -4,6 +4,7 @@
 pub mod authority;
 
 pub mod fleet;
+pub mod selector;
 pub mod store;
 
 pub mod questions;
@@ -11,6 +12,7 @@ pub mod questions;
 pub mod admission;
 pub mod api;
 pub mod serve;
+pub mod tidying;
 
 pub mod cli;
 pub mod output;

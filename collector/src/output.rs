@@ -3,7 +3,12 @@
 
 mod answers;
 mod enrolled;
+mod groups;
 mod host;
+mod marker;
+mod runs;
+mod tidied;
+mod timeline;
 mod words;
 
 use std::io::{self, Write as _};
@@ -14,7 +19,12 @@ use serde::Serialize;
 
 pub use self::answers::{comparison, explanation, outliers, suspect};
 pub use self::enrolled::enrolled_line;
+pub use self::groups::group_comparison;
 pub use self::host::{ListedHost, host_line};
+pub use self::marker::marker_line;
+pub use self::runs::{recap, run_in_full, run_line, session_line};
+pub use self::tidied::tidied;
+pub use self::timeline::timeline_line;
 pub use self::words::change_line;
 
 /// What the words depend on.

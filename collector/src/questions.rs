@@ -2,22 +2,29 @@
 
 mod compare;
 mod explain;
+mod groups;
 mod noise;
 mod outliers;
 mod roster;
+mod runs;
 mod suspects;
 mod tally;
+mod timeline;
 
 use change::{Change, Kind, Run, Timestamp};
 use serde::Serialize;
 
 pub use self::compare::{Comparison, Difference, Side, compare};
 pub use self::explain::{Explanation, Held, Split, explain};
+pub use self::groups::{GroupComparison, GroupDifference, GroupSide, SideBody, compare_groups};
 pub use self::noise::Noise;
 pub use self::outliers::{Deviation, Outlier, Outliers, outliers};
-pub use self::roster::{Chosen, HostBody, Roster, Standing, is_group};
+pub use self::roster::{Chosen, HostBody, Roster, Standing};
+pub use self::runs::{recap, run_in_full};
 pub use self::suspects::{Suspect, SuspectQuery, suspects};
-use crate::fleet::{Fact, Fleet, HostKey, SubjectKey};
+pub use self::timeline::{Item, Number, Spread, Timeline, TimelineQuery, timeline};
+use crate::fleet::{Fact, Fleet, Host, HostKey, SubjectKey};
+use crate::selector::{ParseSelectorError, Selector};
 use crate::store;
 
 /// Says why a question has no answer.
@@ -39,11 +46,14 @@ pub enum Error {
         ids: String,
     },
     /// A group is not written as one.
-    #[error("`{0}` is no group; write a label like `role=db`, or `all`")]
-    NoGroup(String),
+    #[error(transparent)]
+    NoGroup(#[from] ParseSelectorError),
     /// No host is in a group.
-    #[error("no host has the label `{0}`; `tracer-collector hosts` lists hosts with their labels")]
-    EmptyGroup(String),
+    #[error(
+        "no host has {what} `{0}`; `tracer-collector hosts` lists hosts with their labels",
+        what = if .0.is_of_several() { "all of the labels" } else { "the label" }
+    )]
+    EmptyGroup(Selector),
     /// A group is too small for what was asked.
     #[error(
         "{what} needs at least {least} hosts that report, and there {verb} {count}",
@@ -70,6 +80,18 @@ pub enum Error {
         /// What was asked for.
         at: Timestamp,
     },
+    /// What was asked for was removed.
+    #[error(
+        "{what} is kept from {horizon} on, and {at} is before that: what was older was removed"
+    )]
+    Removed {
+        /// What was asked for.
+        what: String,
+        /// From when on it is kept.
+        horizon: Timestamp,
+        /// What was asked for.
+        at: Timestamp,
+    },
     /// A noise rule is no glob.
     #[error("read noise rule `{rule}`: {source}")]
     Glob {
@@ -81,6 +103,29 @@ pub enum Error {
     /// The store gave no answer.
     #[error(transparent)]
     Store(#[from] store::Error),
+}
+
+/// Something that one host knows, with which host that is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct OnHost<T> {
+    /// The machine id.
+    pub host: String,
+    /// The host's name.
+    pub hostname: String,
+    /// What it knows.
+    #[serde(flatten)]
+    pub what: T,
+}
+
+impl<T> OnHost<T> {
+    /// Says on which host it is.
+    pub fn new(host: &Host, what: T) -> Self {
+        Self {
+            host: host.machine.clone(),
+            hostname: host.hostname.clone(),
+            what,
+        }
+    }
 }
 
 /// Tells since when a host has a value, and what brought it.
@@ -137,6 +182,39 @@ impl Opening {
         let run = change.as_ref().and_then(|change| change.run);
         let run = run.map(|run| fleet.run(host, run)).transpose()?.flatten();
         Ok(Self { since, change, run })
+    }
+}
+
+/// Refuses a moment of which a host's state is not known, or not any more.
+fn refuse_unknown(fleet: &dyn Fleet, host: &Host, at: Option<Timestamp>) -> Result<(), Error> {
+    let Some(at) = at.filter(|at| *at < host.begins) else {
+        return Ok(());
+    };
+    let (name, begins) = (&host.hostname, host.begins);
+    if fleet.horizon()? == Some(begins) {
+        let what = format!("the state of `{name}`");
+        return Err(Error::Removed {
+            what,
+            horizon: begins,
+            at,
+        });
+    }
+    Err(Error::TooEarly {
+        host: name.clone(),
+        begins,
+        at,
+    })
+}
+
+/// Refuses a moment before the log begins that is kept.
+pub fn refuse_removed(fleet: &dyn Fleet, at: Timestamp) -> Result<(), Error> {
+    match fleet.horizon()?.filter(|horizon| at < *horizon) {
+        None => Ok(()),
+        Some(horizon) => Err(Error::Removed {
+            what: "the log".to_owned(),
+            horizon,
+            at,
+        }),
     }
 }
 

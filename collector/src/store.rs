@@ -7,12 +7,18 @@ mod contents;
 mod enrolment;
 mod error;
 mod facts;
+mod gaps;
 mod holders;
 mod hosts;
 mod ingest;
 mod known;
+mod markers;
 mod names;
 mod reader;
+mod runs;
+mod search;
+mod sessions;
+mod tidy;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
@@ -27,8 +33,10 @@ pub use self::enrolment::{
 };
 pub use self::error::Error;
 pub use self::known::KnownReader;
+pub use self::markers::Markers;
 use self::names::Names;
 pub use self::reader::Reader;
+pub use self::tidy::{IsEnded, Tidied, Tidy};
 use crate::fleet::HostId;
 
 /// The store's file within the state directory.

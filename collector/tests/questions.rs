@@ -230,7 +230,7 @@ fn a_file_that_differs_has_its_diff_and_one_that_differs_by_the_name_is_noise() 
             ("host:name".to_owned(), Some("the host's own name")),
             (
                 "/etc/hosts".to_owned(),
-                Some("the same but for the hosts' own names")
+                Some("the same but for the hosts' own names and addresses")
             ),
         ]
     );

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use change::wire::{self, Batch, FrameError, Sender};
+use change::wire::{self, Batch, Content, FrameError, Sender};
 use change::{Change, Run, Timestamp};
 use tracer_collector::fleet::HostId;
 
@@ -32,10 +32,15 @@ impl Host {
         HostId(self.machine())
     }
 
-    /// The first batch: all facts, and no change.
+    /// The first batch: all facts and a few contents, and no change.
     pub fn baseline(&self, sent: Timestamp) -> Batch {
+        let contents = inventory::with_address(self.number).map(|(_, text)| Content {
+            hash: *blake3::hash(text.as_bytes()).as_bytes(),
+            bytes: text.into_bytes(),
+        });
         Batch {
             facts: inventory::facts(self.number, self.role, sent),
+            contents: contents.into(),
             ..self.batch(sent)
         }
     }

@@ -131,7 +131,6 @@ fn of_one(number: u64) -> impl Iterator<Item = Named> {
             "/etc/machine-id",
             file("/etc/machine-id", &own("id")),
         ),
-        (Kind::File, "/etc/hosts", file("/etc/hosts", &own("hosts"))),
         (Kind::Hardware, "machine", attributes(&[("product", make)])),
         (
             Kind::Hardware,
@@ -150,7 +149,37 @@ fn of_one(number: u64) -> impl Iterator<Item = Named> {
         ),
     ];
     let rest = rest.map(|(kind, key, value)| (kind, key.to_owned(), value));
-    keys.into_iter().chain(rest)
+    let with_address = with_address(number).map(|(path, text)| {
+        let value = file(path, &text);
+        (Kind::File, path.to_owned(), value)
+    });
+    keys.into_iter().chain(rest).chain(with_address)
+}
+
+/// The address of a host by its number, from 1.
+pub fn address(number: u64) -> String {
+    format!(
+        "10.{}.{}.{}",
+        number >> 16 & 255,
+        number >> 8 & 255,
+        number & 255
+    )
+}
+
+/// Files in which a host's address stands, with what they hold.
+pub fn with_address(number: u64) -> [(&'static str, String); 3] {
+    let (address, hostname) = (address(number), hostname(number));
+    [
+        (
+            "/etc/hosts",
+            format!("127.0.0.1 localhost\n{address} {hostname}.example {hostname}\n"),
+        ),
+        (
+            "/etc/network/interfaces",
+            format!("iface eth0 inet static\n  address {address}/8\n  gateway 10.255.255.254\n"),
+        ),
+        ("/opt/shop/listen.conf", format!("listen {address}:8080;\n")),
+    ]
 }
 
 /// What a fleet has of its own by the years: here and there somebody set something.

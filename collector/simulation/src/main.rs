@@ -15,9 +15,10 @@ use simulation::truths;
 use tempfile::TempDir;
 use tracer_collector::fleet::{Fleet as _, HostId, LogQuery};
 use tracer_collector::questions::{
-    Noise, Roster, Side, SuspectQuery, compare, explain, outliers, suspects,
+    GroupSide, Noise, Roster, Side, SuspectQuery, TimelineQuery, compare, compare_groups, explain,
+    outliers, suspects, timeline,
 };
-use tracer_collector::store::{Reader, Store};
+use tracer_collector::store::{Reader, Store, Tidy, database};
 
 /// Fill a collector's store with a simulated fleet, ask it the questions, and print what each cost
 ///
@@ -34,6 +35,9 @@ struct Args {
     /// Keep the store in this directory, which must have none; without it the store is removed at the end
     #[arg(long, value_name = "DIR")]
     state_dir: Option<PathBuf>,
+    /// At the end remove what was before the upgrade
+    #[arg(long)]
+    tidy: bool,
 }
 
 /// So many hosts go to the disk at once.
@@ -61,6 +65,9 @@ fn main() -> Result<()> {
     let bytes = fs::metadata(state_dir.join("collector.db"))?.len();
     println!("| store on the disk | {} MiB |", bytes >> 20);
     ask(state_dir, &args)?;
+    if args.tidy {
+        tidy(state_dir)?;
+    }
     println!("| most memory at any time | {} MiB |", peak_memory_mib()?);
     Ok(())
 }
@@ -257,6 +264,70 @@ fn ask(state_dir: &Path, args: &Args) -> Result<()> {
     };
     let found = timed("who, over all hosts", || reader.log(&who))?;
     ensure!(!found.is_empty(), "nobody has touched libc6");
+    ask_of_all(&reader, &roster)
+}
+
+/// The questions that are about many hosts at a time.
+fn ask_of_all(reader: &Reader, roster: &Roster) -> Result<()> {
+    let log = |path: Option<&str>| LogQuery {
+        since: Some(upgraded().plus_nanos(-2 * HOUR_NS)),
+        path: path.map(str::to_owned),
+        limit: usize::MAX,
+        ..LogQuery::default()
+    };
+    let rare = log(Some("/etc/ld.so.conf.d/*"));
+    let found = timed("log by a path that few have changed", || reader.log(&rare))?;
+    ensure!(!found.is_empty(), "nobody has touched the library's file");
+    let query = TimelineQuery {
+        log: log(None),
+        within_ns: HOUR_NS / 12,
+        folds_runs: true,
+        most: 200,
+    };
+    let found = timed("timeline of all hosts, all changes", || {
+        timeline(reader, roster, &query)
+    })?;
+    println!("| – lines | {} |", found.items.len() + found.left_out);
+    for (what, at) in [("now", None), ("a day ago", Some(begun()))] {
+        let noise = Noise::new(&[])?;
+        let what = format!("compare of role=web with role=db, {what}");
+        let found = timed(&what, || {
+            let side = |name| GroupSide::new(reader, roster, (name, at));
+            compare_groups(
+                reader,
+                roster,
+                &[side("role=web")?, side("role=db")?],
+                &noise,
+            )
+        })?;
+        ensure!(!found.differences.is_empty(), "both roles are the same");
+    }
+    Ok(())
+}
+
+/// Removes nearly all of the log, and prints what that cost.
+fn tidy(state_dir: &Path) -> Result<()> {
+    let mut tidy = Tidy::open(&database(state_dir))?;
+    let begin = Instant::now();
+    let planned = tidy.plan(upgraded())?;
+    println!(
+        "| tidy --dry-run | {:.1} s |",
+        begin.elapsed().as_secs_f64()
+    );
+    let begin = Instant::now();
+    let tidied = tidy.run(upgraded(), &|| false)?;
+    ensure!(
+        planned.changes == tidied.changes,
+        "other changes were planned to go"
+    );
+    println!(
+        "| tidy, half of it pauses: {} changes, {} values, {} actors, {} MiB given back | {:.1} s |",
+        tidied.changes,
+        tidied.values,
+        tidied.actors,
+        tidied.freed_bytes >> 20,
+        begin.elapsed().as_secs_f64()
+    );
     Ok(())
 }
 

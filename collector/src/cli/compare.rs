@@ -1,18 +1,22 @@
-//! `tracer-collector compare`: what is different between two hosts, or two moments of one.
+//! `tracer-collector compare`: what is different between two hosts or groups, or two moments of one.
 
 use clap::Args;
 
 use super::{Context, Error, Exit};
 use crate::output;
-use crate::questions::{Noise, Side, compare};
+use crate::questions::{
+    Comparison, GroupComparison, GroupSide, Noise, Side, compare, compare_groups,
+};
+use crate::selector::Selector;
 
-/// Tell what is different between two hosts, or what has changed on one
+/// Tell what is different between two hosts or groups, or what has changed on one
 ///
 /// What differs between any two hosts and says nothing is set aside and counted: names, machine ids, keys of
-/// their own, and what nearly each host of the fleet has for itself.
+/// their own, and what nearly each host of the fleet has for itself. Of a group it counts what at least two thirds of
+/// its hosts have; a host is compared with the others of its group.
 #[derive(Debug, Args)]
 pub(super) struct CompareArgs {
-    /// The one host
+    /// The one host, or a group as `role=db` or `role=db,env=prod`
     #[arg(value_name = "HOST")]
     one: String,
     /// The other; without it the one is compared with itself at `--since`
@@ -21,7 +25,7 @@ pub(super) struct CompareArgs {
     /// Compare the hosts as they were at this time
     #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
     at: Option<String>,
-    /// Compare the host with what it was at this time
+    /// Compare with what there was at this time
     #[arg(
         long,
         value_name = "TIME",
@@ -42,25 +46,54 @@ impl CompareArgs {
         let (fleet, roster) = context.fleet()?;
         let at = context.optional_time("--at", self.at.as_deref())?;
         let since = context.optional_time("--since", self.since.as_deref())?;
-        let one = roster.find(&self.one)?;
         let sides = match &self.other {
-            Some(other) => [(one, at), (roster.find(other)?, at)],
-            None => [(one, since), (one, at)],
+            Some(other) => [(self.one.as_str(), at), (other.as_str(), at)],
+            None => [(self.one.as_str(), since), (self.one.as_str(), at)],
         };
         let noise = Noise::new(&self.noise)?;
-        let sides = sides.map(|(host, at)| Side { host, at });
-        let mut comparison = compare(&fleet, &roster, sides, &noise)?;
-        let is_different = comparison.differences.iter().any(|one| one.noise.is_none());
-        let set_aside = comparison
-            .differences
-            .iter()
-            .filter(|one| one.noise.is_some());
-        let set_aside = set_aside.count();
-        if !self.all {
-            comparison.differences.retain(|one| one.noise.is_none());
+        if sides.iter().any(|(name, _)| Selector::is_one(name)) {
+            let [one, other] = sides.map(|side| GroupSide::new(&fleet, &roster, side));
+            let (one, other) = (one?, other?);
+            let sides = match self.other {
+                Some(_) => {
+                    let one = one.beside(&other);
+                    let other = other.beside(&one);
+                    [one, other]
+                }
+                None => [one, other],
+            };
+            let found = compare_groups(&fleet, &roster, &sides, &noise)?;
+            return self.tell_groups(context, found);
         }
-        let in_words = |comparison: &_, view: &_| output::comparison(comparison, set_aside, view);
-        context.output.answer(&comparison, in_words)?;
+        let [one, other] = sides.map(|(name, at)| Ok::<_, Error>((roster.find(name)?, at)));
+        let sides = [one?, other?].map(|(host, at)| Side { host, at });
+        self.tell(context, compare(&fleet, &roster, sides, &noise)?)
+    }
+
+    fn tell(&self, context: &Context, mut found: Comparison) -> Result<Exit, Error> {
+        let differences = &mut found.differences;
+        let set_aside = set_aside(differences, self.all, |one| one.noise.is_some());
+        let is_different = differences.iter().any(|one| one.noise.is_none());
+        let in_words = |found: &_, view: &_| output::comparison(found, set_aside, view);
+        context.output.answer(&found, in_words)?;
         Ok(Context::found(is_different))
     }
+
+    fn tell_groups(&self, context: &Context, mut found: GroupComparison) -> Result<Exit, Error> {
+        let differences = &mut found.differences;
+        let set_aside = set_aside(differences, self.all, |one| one.noise.is_some());
+        let is_different = differences.iter().any(|one| one.noise.is_none());
+        let in_words = |found: &_, view: &_| output::group_comparison(found, set_aside, view);
+        context.output.answer(&found, in_words)?;
+        Ok(Context::found(is_different))
+    }
+}
+
+/// Takes noise out, unless all is asked for; how much there is of it.
+fn set_aside<T>(differences: &mut Vec<T>, all: bool, is_noise: impl Fn(&T) -> bool) -> usize {
+    let count = differences.iter().filter(|one| is_noise(one)).count();
+    if !all {
+        differences.retain(|one| !is_noise(one));
+    }
+    count
 }

@@ -13,8 +13,8 @@ use crate::store::{Enrolment, database};
 /// under one machine id.
 #[derive(Debug, Args)]
 pub(super) struct HostsArgs {
-    /// Only hosts with this label, as `role=db`
-    #[arg(long, value_name = "LABEL", default_value = "all")]
+    /// Only hosts of this group, as `role=db` or `role=db,env=prod`
+    #[arg(long, value_name = "GROUP", default_value = "all")]
     group: String,
     /// Also hosts that were replaced
     #[arg(long, conflicts_with = "group")]

@@ -9,8 +9,8 @@ use crate::questions::outliers;
 /// Find facts in which few hosts of a group deviate from the rest, most telling first
 #[derive(Debug, Args)]
 pub(super) struct OutliersArgs {
-    /// The hosts with this label, as `role=db`, or `all`
-    #[arg(long, value_name = "LABEL")]
+    /// The hosts of this group: `role=db`, `role=db,env=prod` or `all`
+    #[arg(long, value_name = "GROUP")]
     group: String,
     /// List at most this many
     #[arg(short, long = "number", value_name = "N", default_value_t = 10)]

@@ -10,6 +10,8 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::{Context, Error, Exit};
 use crate::serve::{Server, Serving};
+use crate::store::database;
+use crate::tidying::Tidying;
 
 /// Serve hosts, in the foreground
 ///
@@ -23,6 +25,9 @@ pub(super) struct ServeArgs {
     /// Give hosts certificates that hold for so long; they get the next one when two thirds of it are over
     #[arg(long, value_name = "TIME", default_value = "90d", value_parser = super::duration)]
     certificate_lifetime: Duration,
+    /// Keep each moment for so long, as `90d`, and remove what is older four times a day; without it all is kept
+    #[arg(long, value_name = "LENGTH", value_parser = super::tidy::keep)]
+    keep: Option<Duration>,
 }
 
 impl ServeArgs {
@@ -30,6 +35,7 @@ impl ServeArgs {
         let Self {
             listen,
             certificate_lifetime,
+            keep,
         } = self;
         let serving = Serving {
             state_dir: context.state_dir()?.to_owned(),
@@ -49,8 +55,11 @@ impl ServeArgs {
                 .map_err(|source| failed(&on, source))?;
             let shutdown = ended()?;
             tracing::info!("listening on {address}");
+            let database = database(&serving.state_dir);
+            let tidying = keep.map(|keep| Tidying::begin(database, keep));
             server.run(listener, shutdown).await;
             tracing::info!("ending");
+            drop(tidying);
             Ok(Exit::Found)
         })
     }

@@ -15,8 +15,8 @@ pub(super) struct SuspectsArgs {
     /// On this host
     #[arg(long, value_name = "HOST", conflicts_with = "group")]
     host: Option<String>,
-    /// On the hosts with this label, as `role=db`
-    #[arg(long, value_name = "LABEL", default_value = "all")]
+    /// On the hosts of this group, as `role=db` or `role=db,env=prod`
+    #[arg(long, value_name = "GROUP", default_value = "all")]
     group: String,
     /// How many hours before that to look at
     #[arg(long, value_name = "HOURS", default_value_t = 2.0)]

@@ -1,6 +1,6 @@
 //! The answers to the fleet's questions in words.
 
-use change::{FactValue, Timestamp};
+use change::{FactValue, Kind, Timestamp};
 
 use super::View;
 use super::words::{opening, safe, value};
@@ -27,6 +27,9 @@ pub fn comparison(comparison: &Comparison, set_aside: usize, view: &View) -> Str
     let mut lines = vec![format!(
         "{one} and {other}: {same} facts are the same, {different} differ{noise}"
     )];
+    lines.extend(by_kind(
+        &differences.iter().map(kind_of).collect::<Vec<_>>(),
+    ));
     lines.extend(
         hosts
             .iter()
@@ -46,6 +49,37 @@ fn side_name(host: &HostBody, at: Option<Timestamp>, view: &View) -> String {
         Some(at) => format!("{name} {}", when::at(at, &view.now)),
         None => name,
     }
+}
+
+/// Of which kind a difference is and whether a side has nothing, where it is no noise.
+fn kind_of(difference: &Difference) -> Option<(Kind, bool)> {
+    let Difference {
+        subject,
+        values,
+        noise,
+        ..
+    } = difference;
+    let is_missing = values.iter().any(Option::is_none);
+    noise.is_none().then_some((subject.kind, is_missing))
+}
+
+/// How many differ of each kind, and how many of those one side has not at all: `package 3 (1 missing), file 12`.
+/// None where there are none.
+pub(super) fn by_kind(differences: &[Option<(Kind, bool)>]) -> Option<String> {
+    let mut kinds: Vec<(Kind, usize, usize)> = Vec::new();
+    for &(kind, is_missing) in differences.iter().flatten() {
+        let missing = usize::from(is_missing);
+        match kinds.iter_mut().find(|(known, ..)| *known == kind) {
+            Some((_, all, gone)) => (*all, *gone) = (*all + 1, *gone + missing),
+            None => kinds.push((kind, 1, missing)),
+        }
+    }
+    let part = |(kind, all, missing): &(Kind, usize, usize)| match missing {
+        0 => format!("{kind} {all}"),
+        missing => format!("{kind} {all} ({missing} missing on one side)"),
+    };
+    let parts: Vec<_> = kinds.iter().map(part).collect();
+    (!parts.is_empty()).then(|| format!("  {}", parts.join(", ")))
 }
 
 /// What a reader must know of a host whose facts may not be those of now.
@@ -107,7 +141,7 @@ pub fn outliers(answer: &Outliers, view: &View) -> String {
     lines.join("\n")
 }
 
-fn aside(hosts: &[HostBody]) -> String {
+pub(super) fn aside(hosts: &[HostBody]) -> String {
     if hosts.is_empty() {
         return String::new();
     }
@@ -214,7 +248,7 @@ fn split_in_words(number: usize, split: &Split, view: &View) -> String {
     lines.join("\n")
 }
 
-fn held(side: &[Held]) -> String {
+pub(super) fn held(side: &[Held]) -> String {
     let part = |held: &Held| format!("{} on {}", value(held.value.as_ref()), held.count);
     side.iter().map(part).collect::<Vec<_>>().join(", ")
 }

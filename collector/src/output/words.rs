@@ -1,6 +1,7 @@
 //! The words for values, for who did something, and for a change on one line.
 
-use change::{Actor, Certainty, Change, FactValue, Text, Tool};
+use change::wire::Count;
+use change::{Actor, Certainty, Change, FactValue, Text, Tool, User};
 
 use super::View;
 use crate::questions::Opening;
@@ -51,13 +52,35 @@ fn cut(text: &str) -> String {
     text.chars().take(LONGEST - 1).chain(['…']).collect()
 }
 
+/// A user by name, or else by number.
+pub(super) fn person(user: &User) -> String {
+    let number = || format!("user {}", user.uid);
+    user.name.as_deref().map_or_else(number, safe)
+}
+
+/// A number and what it counts.
+pub(super) fn counted(number: u64, what: &str) -> String {
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{number} {what}{plural}")
+}
+
+/// A command line in as many letters as fit.
+pub(super) fn words_of(argv: &[String]) -> String {
+    cut(&safe(&argv.join(" ")))
+}
+
+/// How much was done: `40 package upgrade, 612 file modify`.
+pub(super) fn summary(counts: &[Count]) -> String {
+    if counts.is_empty() {
+        return "nothing was changed".to_owned();
+    }
+    let part = |Count { kind, op, count }: &Count| format!("{count} {kind} {}", op.as_str());
+    counts.iter().map(part).collect::<Vec<_>>().join(", ")
+}
+
 /// Who made a change: the person, and the tool that worked for them.
-fn who(actor: &Actor) -> String {
-    let person = actor.person();
-    let person = person
-        .name
-        .as_deref()
-        .map_or_else(|| format!("user {}", person.uid), safe);
+pub(super) fn who(actor: &Actor) -> String {
+    let person = person(actor.person());
     match actor.tool() {
         Some(Tool::PackageManager(tool) | Tool::ConfigManagement(tool)) => {
             format!("{person} with {tool}")
@@ -87,7 +110,7 @@ pub(super) fn opening(opening: &Opening, view: &View) -> String {
     format!("{} at {time}{}", who(actor), run.unwrap_or_default())
 }
 
-fn late(change: &Change, view: &View) -> String {
+pub(super) fn late(change: &Change, view: &View) -> String {
     match change.between {
         Some(between) if change.certainty == Certainty::Late => {
             let interval = when::interval(between, " and ", &view.now);
@@ -104,15 +127,15 @@ pub fn change_line(change: &Change, view: &View) -> String {
         Some(actor) => who(actor),
         None => late(change, view),
     };
+    let (host, seq, what) = (safe(&change.hostname), change.seq, transition(change));
+    format!("{time}  {host}  {seq}  {by}  {what}")
+}
+
+/// What was done to what, and which value it has since.
+pub(super) fn transition(change: &Change) -> String {
     let from = change.from.as_ref();
     let from = from.map_or_else(String::new, |from| format!("{} → ", from.0));
-    let values = [change.before.as_ref(), change.after.as_ref()].map(value);
-    let [before, after] = values;
-    format!(
-        "{time}  {host}  {seq}  {by}  {op} {from}{subject}  {before} → {after}",
-        host = safe(&change.hostname),
-        seq = change.seq,
-        op = change.op.as_str(),
-        subject = change.subject,
-    )
+    let [before, after] = [change.before.as_ref(), change.after.as_ref()].map(value);
+    let (op, subject) = (change.op.as_str(), &change.subject);
+    format!("{op} {from}{subject}  {before} → {after}")
 }

@@ -4,7 +4,8 @@ use change::{FactValue, Subject, Timestamp};
 use serde::Serialize;
 use similar::TextDiff;
 
-use super::{Error, HostBody, Noise, Opening, Roster, noise, rank};
+use super::noise::{self, Own};
+use super::{Error, HostBody, Noise, Opening, Roster, rank, refuse_unknown};
 use crate::fleet::{Fact, Fleet, Host, SubjectKey};
 
 /// Larger texts are told to differ and not how: the diff of two that have nothing in common takes long.
@@ -55,14 +56,12 @@ pub fn compare(
     noise: &Noise,
 ) -> Result<Comparison, Error> {
     for Side { host, at } in sides {
-        if let Some(at) = at.filter(|at| *at < host.begins) {
-            return Err(Error::TooEarly {
-                host: host.hostname.clone(),
-                begins: host.begins,
-                at,
-            });
-        }
+        refuse_unknown(fleet, host, at)?;
     }
+    let own = [
+        Own::of(fleet, sides[0].host)?,
+        Own::of(fleet, sides[1].host)?,
+    ];
     let [one, other] = sides;
     let facts = [
         fleet.facts(one.host.key, one.at)?,
@@ -75,7 +74,7 @@ pub fn compare(
         if values[0] == values[1] {
             same += 1;
         } else {
-            differences.push(difference(fleet, sides, pair, noise)?);
+            differences.push(difference(fleet, (sides, &own), pair, noise)?);
         }
     }
     differences.sort_by_cached_key(|difference| {
@@ -105,7 +104,7 @@ fn pairs(facts: &[Vec<Fact>; 2]) -> impl Iterator<Item = [Option<&Fact>; 2]> {
 
 fn difference(
     fleet: &dyn Fleet,
-    sides: [Side<'_>; 2],
+    (sides, own): ([Side<'_>; 2], &[Own<'_>; 2]),
     pair: [Option<&Fact>; 2],
     noise: &Noise,
 ) -> Result<Difference, Error> {
@@ -114,9 +113,8 @@ fn difference(
     let subject = fleet.subject(key)?;
     let value = |fact: Option<&Fact>| fact.map(|fact| fleet.value(fact.value)).transpose();
     let values = [value(pair[0])?, value(pair[1])?];
-    let hosts = sides.map(|side| side.host);
     let of_both = values.each_ref().map(Option::as_ref);
-    let noise = noise.why(fleet, (key, &subject), hosts, of_both)?;
+    let noise = noise.why(fleet, (key, &subject), own, of_both)?;
     let opening = |side: Side<'_>, fact: Option<&Fact>| match fact {
         Some(fact) => Opening::of(fleet, side.host.key, fact).map(Some),
         None if side.at.is_none() => Opening::of_nothing(fleet, side.host.key, key),

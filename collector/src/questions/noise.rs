@@ -1,11 +1,14 @@
-//! Noise: what differs between any two hosts and says nothing: names, machine ids, keys of their own.
+//! Noise: what differs between any two hosts and says nothing: names, machine ids, keys of their own. What is a host's
+//! own within texts is in `own`.
+
+mod own;
 
 use change::{FactValue, FileState, Subject};
 use globset::{GlobBuilder, GlobMatcher};
 
-use crate::fleet::{Fleet, Host, SubjectKey};
-
+pub(super) use self::own::Own;
 use super::Error;
+use crate::fleet::{Fleet, SubjectKey};
 
 /// What differs by its nature, and why. Written like subjects, with globs.
 const USUAL: [(&str, &str); 7] = [
@@ -17,9 +20,6 @@ const USUAL: [(&str, &str); 7] = [
     ("sysctl:kernel.random.*", "made anew by each host"),
     ("sysctl:kernel.hostname", "the host's own name"),
 ];
-
-/// Shorter names may be part of any word.
-const SHORTEST_NAME: usize = 3;
 
 /// So many values are looked at to see whether each host has its own.
 const LOOKED_AT: usize = 48;
@@ -52,27 +52,36 @@ impl Noise {
         Ok(Self { rules })
     }
 
+    /// Why a subject says nothing by its nature, where it does not.
+    pub(super) fn by_rule(&self, subject: &Subject) -> Option<String> {
+        let written = format!("{}:{}", subject.kind, subject.key.to_lossy());
+        let mut rules = self.rules.iter();
+        let found = rules.find(|(glob, _)| glob.is_match(&written));
+        found.map(|(_, why)| why.clone())
+    }
+
     /// Why a difference says nothing, where it does not.
     pub(super) fn why(
         &self,
         fleet: &dyn Fleet,
         (key, subject): (SubjectKey, &Subject),
-        hosts: [&Host; 2],
+        hosts: &[Own<'_>; 2],
         values: [Option<&FactValue>; 2],
     ) -> Result<Option<String>, Error> {
-        let written = format!("{}:{}", subject.kind, subject.key.to_lossy());
-        if let Some((_, why)) = self.rules.iter().find(|(glob, _)| glob.is_match(&written)) {
-            return Ok(Some(why.clone()));
+        if let Some(why) = self.by_rule(subject) {
+            return Ok(Some(why));
         }
         let [Some(one), Some(other)] = values else {
             return Ok(None);
         };
         // A host at two moments has one name: what differs then has changed.
-        if hosts[0].key == hosts[1].key {
+        if hosts[0].is_same(&hosts[1]) {
             return Ok(None);
         }
         if same_but_for_names(fleet, hosts, [one, other])? {
-            return Ok(Some("the same but for the hosts' own names".to_owned()));
+            return Ok(Some(
+                "the same but for the hosts' own names and addresses".to_owned(),
+            ));
         }
         let own = has_each_its_own(fleet, key)?;
         Ok(own.then(|| "nearly each host has its own".to_owned()))
@@ -82,10 +91,10 @@ impl Noise {
 /// Whether two values are the same once each host's name and machine id are taken out.
 fn same_but_for_names(
     fleet: &dyn Fleet,
-    hosts: [&Host; 2],
+    hosts: &[Own<'_>; 2],
     values: [&FactValue; 2],
 ) -> Result<bool, Error> {
-    let named = |index: usize, text: &str| without_names(hosts[index], text);
+    let named = |index: usize, text: &str| hosts[index].taken_out_of(text);
     Ok(match values {
         [
             FactValue::Setting { value: one },
@@ -109,14 +118,6 @@ fn same_but_for_names(
         }
         _ => false,
     })
-}
-
-fn without_names(host: &Host, text: &str) -> String {
-    let text = text.replace(&host.machine, "<machine>");
-    if host.hostname.len() < SHORTEST_NAME {
-        return text;
-    }
-    text.replace(&host.hostname, "<host>")
 }
 
 /// A file's content, where it is kept and is text.

@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::Error;
 use crate::fleet::{Fleet, Host, HostKey};
+use crate::selector::Selector;
 
 /// Says whether a host's facts are those of now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -104,18 +105,16 @@ impl Roster {
         }
     }
 
-    /// The hosts with a label `name=value`, or with `all` every host, without those that were replaced.
+    /// The hosts of a group, as `role=db,env=prod` or `all`, without those that were replaced. Only `all` may have
+    /// none.
     pub fn group(&self, group: &str) -> Result<Vec<&Host>, Error> {
+        let selector: Selector = group.parse()?;
         let present = self.hosts.iter().filter(|host| host.replaced_by.is_none());
-        if group == "all" {
-            return Ok(present.collect());
-        }
-        let label = group.split_once('=');
-        let (name, value) = label.ok_or_else(|| Error::NoGroup(group.to_owned()))?;
-        let has_label = |host: &&Host| host.labels.get(name).is_some_and(|own| own == value);
-        let hosts: Vec<_> = present.filter(has_label).collect();
-        if hosts.is_empty() {
-            return Err(Error::EmptyGroup(group.to_owned()));
+        let hosts: Vec<_> = present
+            .filter(|host| selector.selects(&host.labels))
+            .collect();
+        if hosts.is_empty() && group != "all" {
+            return Err(Error::EmptyGroup(selector));
         }
         Ok(hosts)
     }
@@ -124,7 +123,7 @@ impl Roster {
     pub fn choose(&self, names: &[String]) -> Result<Chosen<'_>, Error> {
         let mut chosen = Chosen::default();
         for name in names {
-            if !is_group(name) {
+            if !Selector::is_one(name) {
                 chosen.hosts.push(self.find(name)?);
                 continue;
             }
@@ -170,17 +169,14 @@ impl Roster {
         }
     }
 
+    /// The host of a key.
+    pub fn host(&self, key: HostKey) -> Option<&Host> {
+        let place = self.hosts.binary_search_by_key(&key, |host| host.key);
+        self.hosts.get(place.ok()?)
+    }
+
     /// The host of a key, as an answer names it.
     pub(super) fn named(&self, key: HostKey) -> Option<HostBody> {
-        let index = self
-            .hosts
-            .binary_search_by_key(&key, |host| host.key)
-            .ok()?;
-        Some(self.body(&self.hosts[index]))
+        self.host(key).map(|host| self.body(host))
     }
-}
-
-/// Whether a name is one of a group.
-pub fn is_group(name: &str) -> bool {
-    name == "all" || name.contains('=')
 }

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use change::{Change, Run, Subject, Timestamp};
 use serde::Serialize;
 
-use super::{Error, HostBody, Opening, Roster, rank};
+use super::{Error, HostBody, Opening, Roster, rank, refuse_removed};
 use crate::fleet::{Fleet, Glimpse, Host, HostSet, SubjectKey, ValueKey};
 
 /// So many are looked at closely.
@@ -60,6 +60,7 @@ pub fn suspects(
     scope: &[&Host],
     query: &SuspectQuery,
 ) -> Result<Vec<Suspect>, Error> {
+    refuse_removed(fleet, query.at)?;
     let hosts: HostSet = scope.iter().map(|host| host.key).collect();
     let since = query.at.plus_nanos(-query.window_ns);
     // The moment itself belongs to it.

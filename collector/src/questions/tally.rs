@@ -16,6 +16,19 @@ pub(super) fn each<const SETS: usize>(
     sets: [&HostSet; SETS],
     pass_on: &mut dyn FnMut(SubjectKey, &[Tally<SETS>]),
 ) -> Result<(), Error> {
+    all(fleet, sets, &mut |subject, tallies| {
+        if tallies.len() > 1 {
+            pass_on(subject, tallies);
+        }
+    })
+}
+
+/// Passes on the tallies of each subject of which any host of the sets has a value.
+pub(super) fn all<const SETS: usize>(
+    fleet: &dyn Fleet,
+    sets: [&HostSet; SETS],
+    pass_on: &mut dyn FnMut(SubjectKey, &[Tally<SETS>]),
+) -> Result<(), Error> {
     let totals = sets.map(HostSet::len);
     let mut open = None;
     let mut tallies = Vec::new();
@@ -51,7 +64,7 @@ fn finish<const SETS: usize>(
         let (value, counts) = (None, missing);
         tallies.push(Tally { value, counts });
     }
-    if tallies.len() > 1 {
+    if !tallies.is_empty() {
         pass_on(subject, tallies);
     }
     tallies.clear();

@@ -1,21 +1,16 @@
 //! The table of changes: every host's log.
 
-use std::ffi::OsStr;
-use std::os::unix::ffi::OsStrExt as _;
-use std::path::Path;
 use std::sync::Arc;
 
-use change::{Certainty, Change, Note, Op, RenamedFrom, Timestamp};
-use globset::{GlobBuilder, GlobMatcher};
-use rusqlite::types::Value;
-use rusqlite::{Connection, Params, Row, params_from_iter};
+use change::{Certainty, Change, Note, Op, RenamedFrom, Text, Timestamp};
+use rusqlite::{Connection, Params, Row};
 use serde::{Deserialize, Serialize};
 
 use super::Error;
 use super::error::Doing as _;
 use super::facts::Referred;
 use super::names::{self, read_json};
-use crate::fleet::{Glimpse, HostKey, LogQuery, SubjectKey, ValueKey};
+use crate::fleet::{Glimpse, HostKey, SubjectKey, ValueKey};
 
 const SELECT: &str = "
     SELECT c.host, h.machine, c.hostname, c.seq, c.time, s.kind, s.key, c.op, b.json, f.json, c.run, a.json, c.rest
@@ -156,62 +151,22 @@ pub(super) fn history(
     rows.collect::<Result<_, _>>().doing(READ)
 }
 
-/// Changes, newest first.
-pub(super) fn log(connection: &Connection, query: &LogQuery) -> Result<Vec<Change>, Error> {
-    let LogQuery {
-        since,
-        until,
-        hosts,
-        kind,
-        op,
-        user,
-        by,
-        subject,
-        key,
-        limit,
-    } = query;
-    let mut condition = vec!["TRUE"];
-    let mut params: Vec<Value> = Vec::new();
-    let mut and = |text, value: Option<Value>| {
-        if let Some(value) = value {
-            condition.push(text);
-            params.push(value);
-        }
-    };
-    and("c.time >= ?", since.map(|time| time.as_nanos().into()));
-    and("c.time < ?", until.map(|time| time.as_nanos().into()));
-    and(
-        "s.kind = ?",
-        kind.map(|kind| kind.as_str().to_owned().into()),
-    );
-    and("c.op = ?", op.map(|op| op.as_str().to_owned().into()));
-    and("a.person = ?", user.clone().map(Value::from));
-    and("a.author = ?", by.map(|by| by.as_str().to_owned().into()));
-    if let Some(subject) = subject {
-        let Some(id) = names::id_of(connection, subject).doing(READ)? else {
-            return Ok(Vec::new());
-        };
-        and("c.subject = ?", Some(id.into()));
+/// What a rename took its name from, by the column `rest`.
+pub(super) fn renamed_from_in(rest: &str) -> Result<Option<Text>, Error> {
+    if !rest.contains("\"from\"") {
+        return Ok(None);
     }
-    let glob = key.as_deref().map(matcher).transpose()?;
-    let condition = condition.join(" AND ") + " ORDER BY c.time DESC, c.host, c.seq DESC";
-    let mut found = Vec::new();
-    let mut take = |host, change: Change| {
-        let is_there = hosts.as_ref().is_none_or(|hosts| hosts.contains(host));
-        let path = Path::new(OsStr::from_bytes(change.subject.key.as_bytes()));
-        if is_there && glob.as_ref().is_none_or(|glob| glob.is_match(path)) {
-            found.push(change);
-        }
-        found.len() < *limit
-    };
-    each(connection, &condition, params_from_iter(params), &mut take)?;
-    Ok(found)
+    let Rest { from, .. } = read_json(rest, "changes")?;
+    Ok(from.map(|from| from.0))
 }
 
-fn matcher(glob: &str) -> Result<GlobMatcher, Error> {
-    let built = GlobBuilder::new(glob).literal_separator(true).build();
-    let built = built.map_err(|error| Error::Glob(error.to_string()))?;
-    Ok(built.compile_matcher())
+/// The package that a file belonged to, by the column `rest`.
+pub(super) fn package_in(rest: &str) -> Result<Option<String>, Error> {
+    if !rest.contains("\"package\"") {
+        return Ok(None);
+    }
+    let Rest { package, .. } = read_json(rest, "changes")?;
+    Ok(package)
 }
 
 /// Passes on all changes from the one moment up to the other, which does not count.

@@ -12,9 +12,11 @@ use super::Error;
 use super::error::Doing as _;
 
 /// The schema's steps.
-const MIGRATIONS: [&str; 2] = [
+const MIGRATIONS: [&str; 4] = [
     include_str!("migrations/0001_fleet.sql"),
     include_str!("migrations/0002_enrolment.sql"),
+    include_str!("migrations/0003_questions.sql"),
+    include_str!("migrations/0004_retention.sql"),
 ];
 
 /// Marks a database as a collector's store: `trcc`.
@@ -23,8 +25,10 @@ const APPLICATION_ID: i64 = 0x7472_6363;
 /// Private to its owner: a store tells what is in files of hosts that others may not read.
 const MODE: u32 = 0o600;
 
-// Each commit is on the disk when it returns: it is what is acknowledged to the host.
+// Each commit is on the disk when it returns: it is what is acknowledged to the host. That free pages can be given
+// back is decided when the file is begun, before anything else.
 const WRITER_PRAGMAS: &str = "
+    PRAGMA auto_vacuum = INCREMENTAL;
     PRAGMA journal_mode = WAL;
     PRAGMA synchronous = FULL;
     PRAGMA foreign_keys = OFF;
@@ -72,7 +76,11 @@ pub(super) fn open_to_write(path: &Path) -> Result<Connection, Error> {
 /// Opens the database to read.
 pub(super) fn open_to_read(path: &Path) -> Result<Connection, Error> {
     let connection = open(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
-    check(&connection, path)?;
+    let (found, known) = (check(&connection, path)?, known_schema());
+    if found < known {
+        let path = path.to_owned();
+        return Err(Error::Older { path, found, known });
+    }
     connection
         .execute_batch(READER_PRAGMAS)
         .doing("set a reader of the store up")?;
@@ -98,8 +106,8 @@ fn open(path: &Path, access: OpenFlags) -> Result<Connection, Error> {
     Ok(connection)
 }
 
-/// Refuses what is not a collector's store or is newer than this program.
-fn check(connection: &Connection, path: &Path) -> Result<(), Error> {
+/// Refuses what is not a collector's store or is newer than this program, and says which schema it has.
+fn check(connection: &Connection, path: &Path) -> Result<i64, Error> {
     let foreign = |_error| Error::Foreign {
         path: path.to_owned(),
     };
@@ -121,7 +129,7 @@ fn check(connection: &Connection, path: &Path) -> Result<(), Error> {
             known,
         });
     }
-    Ok(())
+    Ok(found)
 }
 
 fn pragma(connection: &Connection, name: &str) -> rusqlite::Result<i64> {
@@ -170,6 +178,37 @@ mod tests {
     }
 
     #[test]
+    fn a_store_of_the_first_schemas_is_brought_up_to_date_with_what_it_has() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("collector.db");
+        let old = Connection::open(&path).unwrap();
+        MIGRATIONS[..2]
+            .iter()
+            .for_each(|step| old.execute_batch(step).unwrap());
+        old.pragma_update(None, "application_id", APPLICATION_ID)
+            .unwrap();
+        old.pragma_update(None, "user_version", 2).unwrap();
+        old.execute_batch(
+            r#"PRAGMA foreign_keys = OFF;
+            INSERT INTO runs VALUES (1, 7, '{"start":"2026-11-21T02:13:00.000000009Z"}');
+            INSERT INTO actors VALUES (1, x'00', 'alice', 'human', '{"session":{"id":41}}');
+            INSERT INTO actors VALUES (2, x'01', 'root', 'automation', '{"session":null}');"#,
+        )
+        .unwrap();
+        drop(old);
+        let new = open_to_write(&path).unwrap();
+        let one = |sql| {
+            new.query_row(sql, [], |row| row.get::<_, Option<i64>>(0))
+                .unwrap()
+        };
+        let start: change::Timestamp = "2026-11-21T02:13:00.000000009Z".parse().unwrap();
+        assert_eq!(one("SELECT start FROM runs"), Some(start.as_nanos()));
+        assert_eq!(one("SELECT session FROM actors WHERE id = 1"), Some(41));
+        assert_eq!(one("SELECT session FROM actors WHERE id = 2"), None);
+        assert_eq!(one("SELECT horizon FROM retention"), None);
+    }
+
+    #[test]
     fn a_newer_database_and_one_of_another_program_are_refused() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("collector.db");
@@ -177,6 +216,9 @@ mod tests {
         connection.pragma_update(None, "user_version", 99).unwrap();
         let said = open_to_read(&path).unwrap_err().to_string();
         assert!(said.contains("schema 99"), "{said}");
+        connection.pragma_update(None, "user_version", 1).unwrap();
+        let said = open_to_read(&path).unwrap_err().to_string();
+        assert!(said.contains("schema 1 and"), "{said}");
         let other = dir.path().join("songs.db");
         let songs = Connection::open(&other).unwrap();
         songs.execute_batch("CREATE TABLE songs (name)").unwrap();

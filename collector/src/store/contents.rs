@@ -1,12 +1,14 @@
 //! The table of contents: bytes of files, each once for the whole fleet.
 
+use change::Timestamp;
 use change::wire::{Content, MOST_UNPACKED_BYTES};
 use rusqlite::{Connection, OptionalExtension as _};
 
 use super::Error;
 use super::error::Doing as _;
 
-const INSERT: &str = "INSERT INTO contents (hash, size, bytes) VALUES (?1, ?2, ?3)";
+const INSERT: &str = "INSERT INTO contents (hash, size, bytes, received) VALUES (?1, ?2, ?3, ?4)";
+const UPDATE: &str = "UPDATE contents SET received = ?2 WHERE hash = ?1";
 const EXISTS: &str = "SELECT 1 FROM contents WHERE hash = ?1";
 
 const SELECT: &str = "SELECT size, bytes FROM contents WHERE hash = ?1";
@@ -19,18 +21,25 @@ pub(super) fn is_genuine(content: &Content) -> bool {
     blake3::hash(&content.bytes) == content.hash
 }
 
-/// Writes a content where it is new.
-pub(super) fn write(connection: &Connection, content: &Content) -> rusqlite::Result<()> {
+/// Writes a content where it is new. One that comes again is as good as new.
+pub(super) fn write(
+    connection: &Connection,
+    content: &Content,
+    received: Timestamp,
+) -> rusqlite::Result<()> {
     let Content { hash, bytes } = content;
     if connection.prepare_cached(EXISTS)?.exists([hash])? {
-        return Ok(());
+        let mut update = connection.prepare_cached(UPDATE)?;
+        return update.execute((hash, received.as_nanos())).map(|_rows| ());
     }
     let packed = zstd::bulk::compress(bytes, LEVEL).unwrap_or_default();
     let is_smaller = !packed.is_empty() && packed.len() < bytes.len();
     let kept = if is_smaller { &packed } else { bytes };
     let size = bytes.len().cast_signed() as i64;
     let mut insert = connection.prepare_cached(INSERT)?;
-    insert.execute((hash, size, kept)).map(|_rows| ())
+    insert
+        .execute((hash, size, kept, received.as_nanos()))
+        .map(|_rows| ())
 }
 
 /// The bytes of a hash, where they are kept.

@@ -28,6 +28,20 @@ pub enum Error {
         /// The newest schema that this program knows.
         known: i64,
     },
+    /// An older collector has written the database, and who only reads it cannot bring it up to date.
+    #[error(
+        "open store `{path}`: it has schema {found} and this collector reads schema {known}; `tracer-collector \
+         serve` brings it up to date when it starts",
+        path = path.display()
+    )]
+    Older {
+        /// The store's file.
+        path: PathBuf,
+        /// The schema in the file.
+        found: i64,
+        /// The schema that this program reads.
+        known: i64,
+    },
     /// The file is a database of another program, or none.
     #[error(
         "open store `{path}`: it is no collector's store; choose another state directory",
@@ -71,6 +85,9 @@ pub enum Error {
     /// A filter is no glob.
     #[error("read filter: {0}")]
     Glob(String),
+    /// One tidies at a time.
+    #[error("tidy the store: it is being tidied already; try again later")]
+    Tidying,
     /// The database refused an operation.
     #[error("{doing}: {cause}")]
     Database {

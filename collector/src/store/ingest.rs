@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use change::wire::Batch;
-use change::{Change, Gap, Kind, Run, Timestamp};
+use change::{Change, Kind, Timestamp};
 use rusqlite::{Connection, TransactionBehavior};
 
 use super::changes::{self, Whose};
@@ -12,13 +12,8 @@ use super::facts::{Fold, Opening};
 use super::holders::Holders;
 use super::hosts::{self, Known};
 use super::names::{self, Names};
-use super::{Acknowledged, Error, contents};
+use super::{Acknowledged, Error, contents, gaps, runs, sessions};
 use crate::fleet::HostId;
-
-const UPSERT_RUN: &str = "INSERT OR REPLACE INTO runs (host, id, json) VALUES (?1, ?2, ?3)";
-const UPSERT_GAP: &str = "
-    INSERT OR REPLACE INTO gaps (host, id, from_time, to_time, reason, detail)
-    VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
 
 const WRITE: &str = "write what a host has sent";
 
@@ -40,6 +35,7 @@ pub(super) fn take(
     let transaction = connection
         .transaction_with_behavior(TransactionBehavior::Immediate)
         .doing(WRITE)?;
+    names.begin(&transaction).doing(WRITE)?;
     let mut holders = Holders::default();
     let mut acknowledged = Vec::new();
     for &(id, batch) in batches {
@@ -163,11 +159,11 @@ impl Intake<'_> {
                 fold.fact_now(fact, opening)?;
             }
         }
-        let host = known.key.0;
-        write_runs(connection, host, &batch.runs)?;
-        write_gaps(connection, host, &batch.gaps)?;
+        runs::write(connection, known.key, &batch.runs)?;
+        gaps::write(connection, known.key, &batch.gaps)?;
+        sessions::write(connection, known.key, &batch.sessions)?;
         for content in &batch.contents {
-            contents::write(connection, content)?;
+            contents::write(connection, content, *received)?;
         }
         if let Some(head) = &batch.chain {
             hosts::write_head(connection, known.key, head, *received)?;
@@ -249,35 +245,4 @@ fn refuse_kinds(connection: &Connection, id: &HostId, batch: &Batch) -> Result<(
             "more than {MOST_NEWER_KINDS} kinds are of newer tracers; bring the collector up to date"
         ),
     })
-}
-
-fn write_runs(connection: &Connection, host: u32, runs: &[Run]) -> rusqlite::Result<()> {
-    let mut upsert = connection.prepare_cached(UPSERT_RUN)?;
-    for run in runs {
-        let json = serde_json::to_string(run).expect("a run has a JSON form");
-        upsert.execute((host, run.id.cast_signed(), json))?;
-    }
-    Ok(())
-}
-
-fn write_gaps(connection: &Connection, host: u32, gaps: &[Gap]) -> rusqlite::Result<()> {
-    let mut upsert = connection.prepare_cached(UPSERT_GAP)?;
-    for gap in gaps {
-        let Gap {
-            id,
-            from,
-            to,
-            reason,
-            detail,
-        } = gap;
-        upsert.execute((
-            host,
-            id.cast_signed(),
-            from.as_nanos(),
-            to.map(Timestamp::as_nanos),
-            reason.as_str(),
-            detail,
-        ))?;
-    }
-    Ok(())
 }

@@ -18,7 +18,10 @@ const SELECT_VALUE: &str = "SELECT id FROM fact_values WHERE hash = ?1";
 const INSERT_VALUE: &str = "INSERT INTO fact_values (hash, json) VALUES (?1, ?2)";
 const SELECT_ACTOR: &str = "SELECT id FROM actors WHERE hash = ?1";
 const INSERT_ACTOR: &str =
-    "INSERT INTO actors (hash, person, author, json) VALUES (?1, ?2, ?3, ?4)";
+    "INSERT INTO actors (hash, person, author, session, json) VALUES (?1, ?2, ?3, ?4, ?5)";
+
+const SELECT_SWEEPING: &str = "SELECT sweeping, generation FROM retention";
+const SPARE: &str = "INSERT OR IGNORE INTO spared (sort, id) VALUES (?1, ?2)";
 
 const SELECT_KINDS: &str = "SELECT DISTINCT kind FROM subjects";
 const SELECT_SUBJECT_OF: &str = "SELECT kind, key FROM subjects WHERE id = ?1";
@@ -37,9 +40,33 @@ pub(super) struct Names {
     values: HashMap<Hash16, i64>,
     actors: HashMap<Hash16, i64>,
     last_actor: Option<(Arc<Actor>, i64)>,
+    /// Whether what nothing refers to is being removed: then it is noted what is looked up.
+    is_sweeping: bool,
+    /// Ids of before this began may be of what is gone.
+    generation: i64,
 }
 
 impl Names {
+    /// Looks at the beginning of a transaction whether what is remembered is still good.
+    pub(super) fn begin(&mut self, connection: &Connection) -> rusqlite::Result<()> {
+        let mut select = connection.prepare_cached(SELECT_SWEEPING)?;
+        let (is_sweeping, generation) =
+            select.query_row([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        if generation != self.generation {
+            *self = Self::default();
+        }
+        (self.is_sweeping, self.generation) = (is_sweeping, generation);
+        Ok(())
+    }
+
+    /// Notes that something is used, while what is not is being removed.
+    fn spare(&self, connection: &Connection, sort: &str, id: i64) -> rusqlite::Result<()> {
+        if self.is_sweeping {
+            connection.prepare_cached(SPARE)?.execute((sort, id))?;
+        }
+        Ok(())
+    }
+
     /// The id of a subject, which is written where it is new.
     pub(super) fn subject(
         &mut self,
@@ -51,6 +78,7 @@ impl Names {
         }
         let row = (subject.kind.as_str(), subject.key.as_bytes());
         let id = find_or_insert(connection, (SELECT_SUBJECT, row), (INSERT_SUBJECT, row))?;
+        self.spare(connection, "subject", id)?;
         remember(&mut self.subjects, subject.clone(), id);
         Ok(SubjectKey(id))
     }
@@ -71,6 +99,7 @@ impl Names {
             (SELECT_VALUE, [&hash]),
             (INSERT_VALUE, (&hash, &json)),
         )?;
+        self.spare(connection, "value", id)?;
         remember(&mut self.values, hash, id);
         Ok(ValueKey(id))
     }
@@ -93,9 +122,11 @@ impl Names {
             let person = actor.person();
             let number = person.uid.to_string();
             let name = person.name.as_deref().unwrap_or(&number);
-            let row = (&hash, name, actor.author().as_str(), &json);
+            let session = actor.session.as_ref().map(|session| session.id);
+            let row = (&hash, name, actor.author().as_str(), session, &json);
             find_or_insert(connection, (SELECT_ACTOR, [&hash]), (INSERT_ACTOR, row))?
         };
+        self.spare(connection, "actor", id)?;
         remember(&mut self.actors, hash, id);
         self.last_actor = Some((Arc::clone(actor), id));
         Ok(id)
@@ -117,13 +148,17 @@ pub(super) fn subject_of(
 
 /// The subject of a row's words.
 pub(super) fn subject(kind: &str, key: Vec<u8>) -> Result<Subject, Error> {
-    let kind = Kind::read(kind).map_err(|error| Error::Row {
+    Ok(Subject {
+        kind: kind_in(kind)?,
+        key: key.into(),
+    })
+}
+
+/// The kind of a row's word.
+pub(super) fn kind_in(word: &str) -> Result<Kind, Error> {
+    Kind::read(word).map_err(|error| Error::Row {
         table: "subjects",
         what: error.to_string(),
-    })?;
-    Ok(Subject {
-        kind,
-        key: key.into(),
     })
 }
 

@@ -2,14 +2,19 @@
 
 use std::path::Path;
 
-use change::{Change, FactValue, Run, Subject, Timestamp};
-use rusqlite::{Connection, OptionalExtension as _};
+use change::wire::SessionBody;
+use change::{Change, FactValue, Gap, Run, RunQuery, Subject, Timestamp};
+use rusqlite::Connection;
 
 use super::error::Doing as _;
-use super::{Error, FILE, changes, connection, contents, facts, holders, hosts, names};
-use crate::fleet::{Fact, Fleet, Glimpse, Host, HostKey, HostSet, LogQuery, SubjectKey, ValueKey};
-
-const SELECT_RUN: &str = "SELECT json FROM runs WHERE host = ?1 AND id = ?2";
+use super::{
+    Error, FILE, changes, connection, contents, facts, gaps, holders, hosts, markers, names, runs,
+    search, sessions, tidy,
+};
+use crate::fleet::{
+    Fact, Fleet, Glimpse, Host, HostKey, HostSet, LogQuery, Logged, Marker, SessionQuery,
+    SubjectKey, ValueKey,
+};
 
 const READ: &str = "read the fleet's facts";
 
@@ -55,6 +60,11 @@ impl Fleet for Reader {
         holders::of_subject(&self.connection, subject, most).doing(READ)
     }
 
+    fn key_of(&self, subject: &Subject) -> Result<Option<SubjectKey>, Error> {
+        let id = names::id_of(&self.connection, subject).doing(READ)?;
+        Ok(id.map(SubjectKey))
+    }
+
     fn subject(&self, key: SubjectKey) -> Result<Subject, Error> {
         names::subject_of(&self.connection, key)
     }
@@ -76,7 +86,15 @@ impl Fleet for Reader {
     }
 
     fn log(&self, query: &LogQuery) -> Result<Vec<Change>, Error> {
-        changes::log(&self.connection, query)
+        search::log(&self.connection, query)
+    }
+
+    fn each_logged(
+        &self,
+        query: &LogQuery,
+        pass_on: &mut dyn FnMut(Logged) -> bool,
+    ) -> Result<(), Error> {
+        search::each(&self.connection, query, pass_on)
     }
 
     fn each_between(
@@ -87,13 +105,48 @@ impl Fleet for Reader {
         changes::each_between(&self.connection, interval, pass_on)
     }
 
-    fn run(&self, HostKey(host): HostKey, id: u64) -> Result<Option<Run>, Error> {
-        let mut select = self.connection.prepare_cached(SELECT_RUN).doing(READ)?;
-        let json: Option<String> = select
-            .query_row((host, id.cast_signed()), |row| row.get(0))
-            .optional()
-            .doing(READ)?;
-        json.map(|json| names::read_json(&json, "runs")).transpose()
+    fn run(&self, host: HostKey, id: u64) -> Result<Option<Run>, Error> {
+        runs::read(&self.connection, host, id)
+    }
+
+    fn runs(
+        &self,
+        hosts: Option<&HostSet>,
+        query: &RunQuery,
+    ) -> Result<Vec<(HostKey, Run)>, Error> {
+        runs::find(&self.connection, hosts, query)
+    }
+
+    fn runs_within(&self, host: HostKey, id: u64) -> Result<Vec<u64>, Error> {
+        runs::within(&self.connection, host, id)
+    }
+
+    fn sessions(
+        &self,
+        hosts: Option<&HostSet>,
+        query: &SessionQuery,
+    ) -> Result<Vec<(HostKey, SessionBody)>, Error> {
+        sessions::find(&self.connection, hosts, query)
+    }
+
+    fn session_bounds(
+        &self,
+        host: HostKey,
+        session: (u32, Timestamp),
+    ) -> Result<[Option<Timestamp>; 2], Error> {
+        sessions::bounds(&self.connection, host, session)
+    }
+
+    fn gaps(&self, interval: [Timestamp; 2]) -> Result<Vec<(HostKey, Gap)>, Error> {
+        gaps::within(&self.connection, interval)
+    }
+
+    fn markers(&self, interval: [Timestamp; 2]) -> Result<Vec<Marker>, Error> {
+        markers::between(&self.connection, interval)
+    }
+
+    fn horizon(&self) -> Result<Option<Timestamp>, Error> {
+        tidy::horizon_of(&self.connection)
     }
 
     fn content(&self, hash: &[u8; 32]) -> Result<Option<Vec<u8>>, Error> {

@@ -1,6 +1,7 @@
 //! Tests of the store as a whole: batches go in, and a fleet comes out.
 
 mod folding;
+mod tidying;
 
 use std::collections::BTreeMap;
 

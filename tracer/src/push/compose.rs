@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use change::wire::{Batch, ChainHead, Content, FactNow, Sender};
+use change::wire::{Batch, ChainHead, Content, FactNow, Sender, SessionBody};
 use change::{Actor, Change, ContentState, FactValue, Gap, Kind, Subject, Timestamp};
 use globset::GlobSet;
 
@@ -26,6 +26,9 @@ const FACTS: usize = 250;
 const RUNS: u64 = 100;
 /// The newest gaps, among which one may have ended.
 const GAPS: u32 = 100;
+/// The newest sessions, among which some may have ended. A session that ends when so many have begun since is told
+/// as one whose end is not known.
+const SESSIONS: u32 = 100;
 
 /// Says of whom batches are.
 #[derive(Clone, Debug)]
@@ -44,6 +47,8 @@ pub(super) struct Composer {
     contents: GlobSet,
     /// The gaps as they were sent.
     gaps: BTreeMap<u64, Gap>,
+    /// The sessions as they were sent, by when they began.
+    sessions: BTreeMap<(Timestamp, u32), SessionBody>,
     /// Where the facts that no change brought are to be gone on with; none where all were sent.
     facts: Option<FactsAt>,
 }
@@ -68,9 +73,11 @@ impl Composed {
             facts,
             runs,
             gaps,
+            sessions,
             ..
         } = &self.batch;
-        !(changes.is_empty() && facts.is_empty() && runs.is_empty() && gaps.is_empty())
+        let has_log = !(changes.is_empty() && facts.is_empty() && runs.is_empty());
+        has_log || !(gaps.is_empty() && sessions.is_empty())
     }
 }
 
@@ -86,6 +93,7 @@ impl Composer {
             origin,
             contents,
             gaps: BTreeMap::new(),
+            sessions: BTreeMap::new(),
             facts: None,
         })
     }
@@ -135,6 +143,7 @@ impl Composer {
         batch.changes = log.changes;
         let (last_run, open_runs) = self.add_runs(progress, &mut batch)?;
         self.add_gaps(&mut batch)?;
+        self.add_sessions(&mut batch)?;
         let facts = self.add_facts(&mut batch)?;
         Ok(Composed {
             batch,
@@ -196,6 +205,13 @@ impl Composer {
         progress.open_runs = open_runs;
         self.gaps
             .extend(batch.gaps.into_iter().map(|gap| (gap.id, gap)));
+        let sessions = batch.sessions.into_iter();
+        self.sessions
+            .extend(sessions.map(|body| ((body.start, body.session.id), body)));
+        // Of older ones nothing is sent again.
+        while self.sessions.len() > SESSIONS as usize {
+            self.sessions.pop_first();
+        }
         self.facts = facts;
     }
 
@@ -232,6 +248,15 @@ impl Composer {
         gaps.retain(|gap| self.gaps.get(&gap.id) != Some(gap));
         gaps.reverse();
         batch.gaps = gaps;
+        Ok(())
+    }
+
+    /// Sessions that began, and those that ended since they were sent. What each changed the collector counts itself.
+    fn add_sessions(&self, batch: &mut Batch) -> Result<(), store::Error> {
+        let mut sessions = self.reader.logins(SESSIONS)?;
+        sessions.retain(|body| self.sessions.get(&(body.start, body.session.id)) != Some(body));
+        sessions.reverse();
+        batch.sessions = sessions;
         Ok(())
     }
 
@@ -348,7 +373,7 @@ fn wire_head(head: KnownHead) -> ChainHead {
 mod tests {
     use super::*;
     use crate::config::Config;
-    use crate::store::example::{Example, alice, create};
+    use crate::store::example::{Example, alice, create, session, time};
     use crate::store::{Batch as Stored, Fact};
 
     fn composer(example: &Example) -> Composer {
@@ -416,6 +441,31 @@ mod tests {
         let ChainHead { seq, hash } = sent.last().unwrap().chain.clone().unwrap();
         assert_eq!(format!("{seq}:{hash}"), head);
         assert_eq!(progress.acknowledged_seq, 2500);
+    }
+
+    #[test]
+    fn sessions_are_sent_when_they_began_and_when_they_ended_and_not_in_between() {
+        let mut example = Example::new();
+        let mut bodies: Vec<_> = (1..=150).map(|id| session(id, i64::from(id))).collect();
+        let commit = |example: &mut Example, sessions| {
+            example.commit(Stored {
+                sessions,
+                ..Stored::default()
+            });
+        };
+        commit(&mut example, bodies.clone());
+        let (mut composer, mut progress) = (composer(&example), Progress::default());
+        let sent = send_all(&mut composer, &mut progress);
+        // The newest, oldest first.
+        assert_eq!(sent.len(), 1);
+        assert_eq!(sent[0].sessions, bodies[50..]);
+        assert_eq!(send_all(&mut composer, &mut progress), []);
+        for ended in [0, 149] {
+            bodies[ended].end = Some(time(500));
+        }
+        commit(&mut example, vec![bodies[0].clone(), bodies[149].clone()]);
+        let sent = send_all(&mut composer, &mut progress);
+        assert_eq!(sent[0].sessions, bodies[149..]);
     }
 
     #[test]

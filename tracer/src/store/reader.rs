@@ -229,6 +229,11 @@ impl Reader {
         sessions::newest(&self.connection, limit)
     }
 
+    /// The newest sessions, newest first, without how many changes each made.
+    pub(crate) fn logins(&self, limit: u32) -> Result<Vec<SessionBody>, Error> {
+        sessions::uncounted(&self.connection, limit)
+    }
+
     /// The newest session with that id.
     pub fn session(&self, id: u32) -> Result<Option<SessionBody>, Error> {
         sessions::by_id(&self.connection, id)

@@ -63,6 +63,17 @@ pub(super) fn newest(connection: &Connection, limit: u32) -> Result<Vec<SessionB
     select(connection, SELECT_NEWEST, [limit])
 }
 
+/// The newest sessions, newest first, without how many changes each made.
+pub(super) fn uncounted(connection: &Connection, limit: u32) -> Result<Vec<SessionBody>, Error> {
+    let mut select = connection.prepare_cached(SELECT_NEWEST).doing(READ)?;
+    let mut rows = select.query([limit]).doing(READ)?;
+    let mut sessions = Vec::new();
+    while let Some(row) = rows.next().doing(READ)? {
+        sessions.push(session_in(row)?);
+    }
+    Ok(sessions)
+}
+
 /// The newest session with that id.
 pub(super) fn by_id(connection: &Connection, id: u32) -> Result<Option<SessionBody>, Error> {
     Ok(select(connection, SELECT_BY_ID, [id])?.pop())

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::SessionBody;
 use crate::{Change, FactValue, Gap, Run, Subject, Timestamp};
 
 /// A part of a host's log, with what belongs to it.
@@ -35,6 +36,9 @@ pub struct Batch {
     pub runs: Vec<Run>,
     /// Gaps that are new or became different; known by their numbers.
     pub gaps: Vec<Gap>,
+    /// Sessions that are new or became different; known by their numbers and when they began. What they
+    /// changed is not counted here.
+    pub sessions: Vec<SessionBody>,
     /// Bytes of files, where the host's policy allows that they travel.
     pub contents: Vec<Content>,
 }

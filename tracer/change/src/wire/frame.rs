@@ -13,7 +13,7 @@ use std::{fmt, io};
 use serde::de::{DeserializeOwned, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-use super::{Batch, ChainHead, Content, Sender};
+use super::{Batch, ChainHead, Content, Sender, SessionBody};
 use crate::{Actor, Change, Timestamp};
 
 /// A frame is no longer than this.
@@ -160,6 +160,9 @@ struct Head {
     #[serde(default)]
     before: Option<ChainHead>,
     chain: Option<ChainHead>,
+    /// Here, and not a list of the envelope, whose layout an older collector would not know any more.
+    #[serde(default)]
+    sessions: Vec<SessionBody>,
 }
 
 impl Envelope {
@@ -176,6 +179,7 @@ impl Envelope {
             facts,
             runs,
             gaps,
+            sessions,
             contents,
         } = batch;
         let head = Head {
@@ -186,6 +190,7 @@ impl Envelope {
             complete_until: *complete_until,
             before: before.clone(),
             chain: chain.clone(),
+            sessions: sessions.clone(),
         };
         let mut actors = Actors::default();
         let changes = changes.iter().map(|change| actors.row(change));
@@ -223,6 +228,7 @@ impl Envelope {
             complete_until,
             before,
             chain,
+            sessions,
         } = from_json(&head)?;
         let actors: Vec<Arc<Actor>> = rows(&actors)?;
         let changes = changes.iter().map(|row| row.read(&actors));
@@ -242,6 +248,7 @@ impl Envelope {
             facts: rows(&facts)?,
             runs: rows(&runs)?,
             gaps: rows(&gaps)?,
+            sessions,
             contents: contents.into_iter().map(content).collect(),
         })
     }

@@ -192,6 +192,19 @@ fn any_batch() -> impl Strategy<Value = Batch> {
         reason: GapReason::Lost,
         detail: "12 records".to_owned(),
     });
+    let session = (any::<u32>(), option::of(any_user()), any_time());
+    let session = session.prop_map(|(id, user, start)| SessionBody {
+        session: Session {
+            id,
+            kind: SessionKind::Ssh,
+            tty: None,
+            remote: Some("10.1.2.3".to_owned()),
+        },
+        user,
+        start,
+        end: None,
+        changes: 0,
+    });
     let content = (any::<[u8; 32]>(), vec(any::<u8>(), 0..99));
     let content = content.prop_map(|(hash, bytes)| Content { hash, bytes });
     let rows = (
@@ -199,6 +212,7 @@ fn any_batch() -> impl Strategy<Value = Batch> {
         vec(fact, 0..4),
         vec(any_run(), 0..3),
         vec(gap, 0..3),
+        vec(session, 0..3),
         vec(content, 0..3),
     );
     let chain = option::of((any::<u64>(), "[0-9a-f]{64}"));
@@ -210,7 +224,7 @@ fn any_batch() -> impl Strategy<Value = Batch> {
     );
     (sender, numbers, rows, chain).prop_map(|(sender, numbers, rows, chain)| {
         let (first_seq, newest_seq, sent, complete_until) = numbers;
-        let (mut changes, facts, runs, gaps, contents) = rows;
+        let (mut changes, facts, runs, gaps, sessions, contents) = rows;
         // As in a log: changes in a row are one actor's.
         if let [one, other, ..] = changes.as_mut_slice() {
             other.actor.clone_from(&one.actor);
@@ -227,6 +241,7 @@ fn any_batch() -> impl Strategy<Value = Batch> {
             facts,
             runs,
             gaps,
+            sessions,
             contents,
         }
     })
@@ -294,6 +309,19 @@ fn what_a_newer_tracer_adds_is_passed_over() {
     assert_eq!(batch.facts[0].subject.to_string(), "cpu-quota:a");
     let quota = BTreeMap::from([("quota".to_owned(), "5".to_owned())]);
     assert_eq!(batch.facts[0].value, Some(FactValue::Attributes(quota)));
+}
+
+#[test]
+fn a_frame_of_an_older_tracer_has_no_sessions() {
+    let frame = frame_with(|envelope| {
+        let head: serde_json::Value = serde_json::from_str(&envelope.head).unwrap();
+        let serde_json::Value::Object(mut head) = head else {
+            panic!("{head}");
+        };
+        assert!(head.remove("sessions").is_some());
+        envelope.head = serde_json::to_string(&head).unwrap();
+    });
+    assert_eq!(decode(&frame).unwrap(), Batch::default());
 }
 
 #[test]

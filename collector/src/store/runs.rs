@@ -1,0 +1,148 @@
+//! The table of runs, as hosts tell of them.
+
+use change::{Run, RunQuery, Timestamp};
+use rusqlite::types::Value;
+use rusqlite::{Connection, OptionalExtension as _, params_from_iter};
+
+use super::Error;
+use super::error::Doing as _;
+use super::names::read_json;
+use crate::fleet::{HostKey, HostSet};
+
+const UPSERT: &str = "INSERT OR REPLACE INTO runs (host, id, json, start) VALUES (?1, ?2, ?3, ?4)";
+const SELECT: &str = "SELECT json FROM runs WHERE host = ?1 AND id = ?2";
+const SELECT_WITHIN: &str =
+    "SELECT id FROM runs WHERE host = ?1 AND json_extract(json, '$.parent') = ?2 ORDER BY id";
+// A run is within one of a lower number.
+const SELECT_ALL_WITHIN: &str = "
+    WITH RECURSIVE within (id) AS (
+        SELECT ?2
+        UNION
+        SELECT r.id FROM within w JOIN runs r
+            ON r.host = ?1 AND r.id > w.id AND json_extract(r.json, '$.parent') = w.id
+    ) SELECT id FROM within";
+
+const READ: &str = "read runs";
+
+/// Writes runs, or what is new of them.
+pub(super) fn write(
+    connection: &Connection,
+    HostKey(host): HostKey,
+    runs: &[Run],
+) -> rusqlite::Result<()> {
+    let mut upsert = connection.prepare_cached(UPSERT)?;
+    for run in runs {
+        let json = serde_json::to_string(run).expect("a run has a JSON form");
+        upsert.execute((host, run.id.cast_signed(), json, run.start.as_nanos()))?;
+    }
+    Ok(())
+}
+
+/// A run by its number on its host.
+pub(super) fn read(
+    connection: &Connection,
+    HostKey(host): HostKey,
+    id: u64,
+) -> Result<Option<Run>, Error> {
+    let mut select = connection.prepare_cached(SELECT).doing(READ)?;
+    let json = select.query_row((host, id.cast_signed()), |row| row.get::<_, String>(0));
+    let json = json.optional().doing(READ)?;
+    json.map(|json| read_json(&json, "runs")).transpose()
+}
+
+/// The runs that began right within a run, oldest first.
+pub(super) fn within(connection: &Connection, host: HostKey, id: u64) -> Result<Vec<u64>, Error> {
+    numbers(connection, SELECT_WITHIN, (host, id))
+}
+
+/// A run and all that began within it, and within those.
+pub(super) fn with_all_within(
+    connection: &Connection,
+    host: HostKey,
+    id: u64,
+) -> Result<Vec<u64>, Error> {
+    numbers(connection, SELECT_ALL_WITHIN, (host, id))
+}
+
+fn numbers(
+    connection: &Connection,
+    select: &str,
+    (HostKey(host), id): (HostKey, u64),
+) -> Result<Vec<u64>, Error> {
+    let mut select = connection.prepare_cached(select).doing(READ)?;
+    let rows = select.query_map((host, id.cast_signed()), |row| row.get::<_, i64>(0));
+    let ids = rows.doing(READ)?.map(|id| id.map(i64::cast_unsigned));
+    ids.collect::<Result<_, _>>().doing(READ)
+}
+
+/// The runs that a query asks for, newest first.
+pub(super) fn find(
+    connection: &Connection,
+    hosts: Option<&HostSet>,
+    query: &RunQuery,
+) -> Result<Vec<(HostKey, Run)>, Error> {
+    let RunQuery {
+        since,
+        until,
+        before,
+        limit,
+        ..
+    } = query;
+    let mut condition = vec!["TRUE"];
+    let mut params: Vec<Value> = Vec::new();
+    let mut and = |text, value: Option<i64>| {
+        if let Some(value) = value {
+            condition.push(text);
+            params.push(value.into());
+        }
+    };
+    and("start >= ?", since.map(Timestamp::as_nanos));
+    and("start < ?", until.map(Timestamp::as_nanos));
+    and("id < ?", before.map(u64::cast_signed));
+    let one = hosts
+        .filter(|hosts| hosts.len() == 1)
+        .and_then(|hosts| hosts.iter().next());
+    and("host = ?", one.map(|HostKey(host)| host.into()));
+    // Of one host all are few: no other index than by its number.
+    let order = if one.is_some() { "+start" } else { "start" };
+    let condition = condition.join(" AND ");
+    let sql = format!(
+        "SELECT host, json FROM runs WHERE {condition} ORDER BY {order} DESC, host, id DESC"
+    );
+    let most = limit.map_or(usize::MAX, |limit| limit as usize);
+    let mut select = connection.prepare_cached(&sql).doing(READ)?;
+    let mut rows = select.query(params_from_iter(params)).doing(READ)?;
+    let mut found = Vec::new();
+    while found.len() < most {
+        let Some(row) = rows.next().doing(READ)? else {
+            break;
+        };
+        let host = HostKey(row.get(0).doing(READ)?);
+        if hosts.is_some_and(|hosts| !hosts.contains(host)) {
+            continue;
+        }
+        let run: Run = read_json(&row.get::<_, String>(1).doing(READ)?, "runs")?;
+        if is_asked_for(&run, query) {
+            found.push((host, run));
+        }
+    }
+    Ok(found)
+}
+
+fn is_asked_for(run: &Run, query: &RunQuery) -> bool {
+    let RunQuery {
+        kind,
+        session,
+        user,
+        changed,
+        ..
+    } = query;
+    let person = run.actor.person();
+    let is_user =
+        |user: &String| person.name.as_ref() == Some(user) || user.parse() == Ok(person.uid);
+    let own_session = run.actor.session.as_ref().map(|session| session.id);
+    kind.is_none_or(|kind| kind == run.kind)
+        && session.is_none_or(|session| own_session == Some(session))
+        && user.as_ref().is_none_or(is_user)
+        && (!changed || run.changes > 0)
+}

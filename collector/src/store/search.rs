@@ -1,0 +1,341 @@
+//! Answers a query of the log: finds the changes that match, by what can be told without reading them in full.
+
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::Path;
+
+use change::{Change, Op, Timestamp};
+use globset::{GlobBuilder, GlobMatcher};
+use rusqlite::types::Value;
+use rusqlite::{Connection, Row, params_from_iter};
+
+use super::changes::{self, package_in, renamed_from_in};
+use super::error::Doing as _;
+use super::{Error, names, runs};
+use crate::fleet::{HostKey, LogQuery, Logged, SubjectKey, ValueKey};
+
+const SELECT: &str = "
+    SELECT c.host, c.seq, c.time, c.subject, c.op, c.after, c.run, a.person, a.author, s.kind, s.key, c.rest
+    FROM changes c
+    JOIN subjects s ON s.id = c.subject
+    LEFT JOIN actors a ON a.id = c.actor";
+const NEWEST_FIRST: &str = "ORDER BY c.time DESC, c.host, c.seq DESC";
+// The plus keeps SQLite from going through all changes by their times.
+const NEWEST_FIRST_SORTED: &str = "ORDER BY +c.time DESC, c.host, c.seq DESC";
+const SELECT_FILES: &str = "SELECT id, key FROM subjects WHERE kind = 'file'";
+const COUNT_OF_SUBJECTS: &str = "
+    SELECT count(*) FROM (
+        SELECT 1 FROM changes WHERE subject IN (SELECT value FROM json_each(?1)) AND time >= ?2 AND time < ?3
+        LIMIT ?4
+    )";
+const BY_UID: &str = "(a.person = ? OR coalesce(
+    json_extract(a.json, '$.login_user.uid'), json_extract(a.json, '$.user.uid')) = ?)";
+
+/// Up to so many changes are looked up by their subjects and sorted; beyond that they are so many among all that going
+/// through all finds them.
+const FEW: i64 = 20_000;
+
+const READ: &str = "search the log";
+
+/// Changes, newest first.
+pub(super) fn log(connection: &Connection, query: &LogQuery) -> Result<Vec<Change>, Error> {
+    let mut found = Vec::new();
+    each(connection, query, &mut |logged| {
+        found.push((logged.host, logged.seq));
+        true
+    })?;
+    let mut log = Vec::new();
+    for (host, seq) in found {
+        log.extend(changes::read(connection, host, seq)?);
+    }
+    Ok(log)
+}
+
+/// Passes on what matches, newest first, at most as much as the query says or until it is told that it is enough.
+pub(super) fn each(
+    connection: &Connection,
+    query: &LogQuery,
+    pass_on: &mut dyn FnMut(Logged) -> bool,
+) -> Result<(), Error> {
+    let search = Search::new(connection, query)?;
+    let way = search.way()?;
+    let Way::Subjects(ids) = way else {
+        let (condition, order) = match way {
+            Way::Host(host) => (("c.host = ?", Some(host.into())), NEWEST_FIRST_SORTED),
+            Way::Subjects(_) | Way::All => (("TRUE", None), NEWEST_FIRST),
+        };
+        let mut left = query.limit;
+        return search.rows(condition, order, &mut |logged| {
+            left = left.saturating_sub(1);
+            pass_on(logged) && left > 0
+        });
+    };
+    let mut found = search.of_subjects(&ids)?;
+    found.sort_by_key(|logged| {
+        (
+            std::cmp::Reverse(logged.time),
+            logged.host,
+            u64::MAX - logged.seq,
+        )
+    });
+    found.dedup_by_key(|logged| (logged.host, logged.seq));
+    for logged in found.into_iter().take(query.limit) {
+        if !pass_on(logged) {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// In which order rows are looked at.
+enum Way {
+    /// Those of some subjects, and renames, of which they may be the old names.
+    Subjects(Vec<i64>),
+    /// Those of one host.
+    Host(u32),
+    /// All, as they happened.
+    All,
+}
+
+struct Search<'q> {
+    connection: &'q Connection,
+    query: &'q LogQuery,
+    path: Option<GlobMatcher>,
+    package: Option<GlobMatcher>,
+    /// What the table itself can tell.
+    condition: Vec<(&'static str, Vec<Value>)>,
+}
+
+impl<'q> Search<'q> {
+    fn new(connection: &'q Connection, query: &'q LogQuery) -> Result<Self, Error> {
+        let LogQuery {
+            since,
+            until,
+            hosts: _,
+            kind,
+            op,
+            user,
+            session,
+            by,
+            run,
+            subject: _,
+            path,
+            package,
+            after_seq,
+            limit: _,
+        } = query;
+        let mut condition: Vec<(&'static str, Vec<Value>)> = Vec::new();
+        let mut and =
+            |text, value: Option<Value>| condition.extend(value.map(|value| (text, vec![value])));
+        and("c.time >= ?", since.map(|time| time.as_nanos().into()));
+        and("c.time < ?", until.map(|time| time.as_nanos().into()));
+        // The plus keeps SQLite from beginning with all subjects of a kind.
+        and(
+            "+s.kind = ?",
+            kind.map(|kind| kind.as_str().to_owned().into()),
+        );
+        and("+c.op = ?", op.map(|op| op.as_str().to_owned().into()));
+        and("a.session = ?", session.map(|id| i64::from(id).into()));
+        and("a.author = ?", by.map(|by| by.as_str().to_owned().into()));
+        and("c.seq > ?", after_seq.map(|seq| seq.cast_signed().into()));
+        if let Some((HostKey(host), id)) = *run {
+            let ids = runs::with_all_within(connection, HostKey(host), id)?;
+            and("c.host = ?", Some(host.into()));
+            and(
+                "c.run IN (SELECT value FROM json_each(?))",
+                Some(json_list(&ids).into()),
+            );
+        }
+        if let Some(user) = user {
+            match user.parse::<u32>() {
+                Ok(uid) => condition.push((BY_UID, vec![user.clone().into(), uid.into()])),
+                Err(_name) => condition.push(("a.person = ?", vec![user.clone().into()])),
+            }
+        }
+        Ok(Self {
+            connection,
+            query,
+            path: path.as_deref().map(matcher).transpose()?,
+            package: package.as_deref().map(matcher).transpose()?,
+            condition,
+        })
+    }
+
+    fn way(&self) -> Result<Way, Error> {
+        let LogQuery {
+            subject,
+            hosts,
+            run,
+            ..
+        } = self.query;
+        if let Some(subject) = subject {
+            let id = names::id_of(self.connection, subject).doing(READ)?;
+            return Ok(Way::Subjects(id.into_iter().collect()));
+        }
+        let one = hosts.as_ref().filter(|hosts| hosts.len() == 1);
+        if let Some(HostKey(host)) = one.and_then(|hosts| hosts.iter().next()) {
+            return Ok(Way::Host(host));
+        }
+        if let Some((HostKey(host), _)) = run {
+            return Ok(Way::Host(*host));
+        }
+        let Some(glob) = &self.path else {
+            return Ok(Way::All);
+        };
+        let mut ids = Vec::new();
+        let mut select = self.connection.prepare_cached(SELECT_FILES).doing(READ)?;
+        let mut rows = select.query([]).doing(READ)?;
+        while let Some(row) = rows.next().doing(READ)? {
+            let key = row.get_ref(1).doing(READ)?.as_blob().unwrap_or_default();
+            if is_match(glob, key) {
+                ids.push(row.get(0).doing(READ)?);
+            }
+        }
+        let count = self.count_of(&ids)?;
+        Ok(if count < FEW {
+            Way::Subjects(ids)
+        } else {
+            Way::All
+        })
+    }
+
+    /// How many changes of some subjects there are in the time asked for, as far as that they are few.
+    fn count_of(&self, ids: &[i64]) -> Result<i64, Error> {
+        let LogQuery { since, until, .. } = self.query;
+        let nanos = |time: &Option<Timestamp>, open: i64| time.map_or(open, Timestamp::as_nanos);
+        let times = (nanos(since, i64::MIN), nanos(until, i64::MAX));
+        let mut count = self
+            .connection
+            .prepare_cached(COUNT_OF_SUBJECTS)
+            .doing(READ)?;
+        let row = (json_list(ids), times.0, times.1, FEW);
+        count.query_row(row, |row| row.get(0)).doing(READ)
+    }
+
+    /// The newest of some subjects, and of renames that took the name from one; more than are asked for.
+    fn of_subjects(&self, ids: &[i64]) -> Result<Vec<Logged>, Error> {
+        let mut found = Vec::new();
+        let mut gather = |condition, order| {
+            let mut left = self.query.limit;
+            self.rows(condition, order, &mut |logged| {
+                found.push(logged);
+                left = left.saturating_sub(1);
+                left > 0
+            })
+        };
+        match ids {
+            [] => {}
+            [one] => gather(("c.subject = ?", Some((*one).into())), NEWEST_FIRST)?,
+            several => {
+                let text = "c.subject IN (SELECT value FROM json_each(?))";
+                gather((text, Some(json_list(several).into())), NEWEST_FIRST_SORTED)?;
+            }
+        }
+        gather(("c.op = 'rename'", None), NEWEST_FIRST)?;
+        Ok(found)
+    }
+
+    fn rows(
+        &self,
+        more: (&'static str, Option<Value>),
+        order: &str,
+        pass_on: &mut dyn FnMut(Logged) -> bool,
+    ) -> Result<(), Error> {
+        if self.query.limit == 0 {
+            return Ok(());
+        }
+        let own = self
+            .condition
+            .iter()
+            .map(|(text, values)| (*text, values.clone()));
+        let more = (more.0, more.1.into_iter().collect());
+        let (texts, values): (Vec<_>, Vec<_>) = own.chain([more]).unzip();
+        let sql = format!("{SELECT} WHERE {} {order}", texts.join(" AND "));
+        let mut select = self.connection.prepare_cached(&sql).doing(READ)?;
+        let params = params_from_iter(values.into_iter().flatten());
+        let mut rows = select.query(params).doing(READ)?;
+        while let Some(row) = rows.next().doing(READ)? {
+            if self.accepts(row)? && !pass_on(logged_in(row)?) {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// What the table itself cannot tell.
+    fn accepts(&self, row: &Row<'_>) -> Result<bool, Error> {
+        let LogQuery { hosts, subject, .. } = self.query;
+        if let Some(hosts) = hosts
+            && !hosts.contains(HostKey(row.get(0).doing(READ)?))
+        {
+            return Ok(false);
+        }
+        if subject.is_none() && self.path.is_none() && self.package.is_none() {
+            return Ok(true);
+        }
+        let kind = row.get_ref(9).doing(READ)?.as_str().unwrap_or_default();
+        let key = row.get_ref(10).doing(READ)?.as_blob().unwrap_or_default();
+        let rest = row.get_ref(11).doing(READ)?.as_str_or_null().ok().flatten();
+        let from = rest.map(renamed_from_in).transpose()?.flatten();
+        if let Some(subject) = subject {
+            let is_it = |name: &[u8]| name == subject.key.as_bytes();
+            let from = from.as_ref().is_some_and(|from| is_it(from.as_bytes()));
+            if kind != subject.kind.as_str() || !(is_it(key) || from) {
+                return Ok(false);
+            }
+        }
+        if let Some(glob) = &self.path {
+            let from = from
+                .as_ref()
+                .is_some_and(|from| is_match(glob, from.as_bytes()));
+            if kind != "file" || !(is_match(glob, key) || from) {
+                return Ok(false);
+            }
+        }
+        let Some(glob) = &self.package else {
+            return Ok(true);
+        };
+        if kind == "package" {
+            return Ok(is_match(glob, key));
+        }
+        let package = rest.map(package_in).transpose()?.flatten();
+        Ok(package.is_some_and(|package| is_match(glob, package.as_bytes())))
+    }
+}
+
+fn logged_in(row: &Row<'_>) -> Result<Logged, Error> {
+    let op: String = row.get(4).doing(READ)?;
+    let no_op = || Error::Row {
+        table: "changes",
+        what: format!("`{op}` is no op"),
+    };
+    let run: Option<i64> = row.get(6).doing(READ)?;
+    let author: Option<String> = row.get(8).doing(READ)?;
+    Ok(Logged {
+        host: HostKey(row.get(0).doing(READ)?),
+        seq: row.get::<_, i64>(1).doing(READ)?.cast_unsigned(),
+        time: Timestamp::from_nanos(row.get(2).doing(READ)?),
+        subject: SubjectKey(row.get(3).doing(READ)?),
+        kind: names::kind_in(row.get_ref(9).doing(READ)?.as_str().unwrap_or_default())?,
+        op: Op::from_word(&op).ok_or_else(no_op)?,
+        after: row.get::<_, Option<i64>>(5).doing(READ)?.map(ValueKey),
+        run: run.map(i64::cast_unsigned),
+        person: row.get(7).doing(READ)?,
+        author: author.as_deref().and_then(change::Author::from_word),
+    })
+}
+
+fn json_list<T: ToString>(ids: &[T]) -> String {
+    let ids: Vec<_> = ids.iter().map(ToString::to_string).collect();
+    format!("[{}]", ids.join(","))
+}
+
+fn matcher(glob: &str) -> Result<GlobMatcher, Error> {
+    let built = GlobBuilder::new(glob).literal_separator(true).build();
+    let built = built.map_err(|error| Error::Glob(error.to_string()))?;
+    Ok(built.compile_matcher())
+}
+
+fn is_match(glob: &GlobMatcher, name: &[u8]) -> bool {
+    glob.is_match(Path::new(OsStr::from_bytes(name)))
+}

@@ -1,0 +1,274 @@
+//! Removes what is older than a horizon, so that each moment from there on stays as it was.
+//!
+//! What goes of the hosts' histories is in `history`, what nothing refers to afterwards in `sweep`. All is done in
+//! small transactions, between which hosts are served, and may be ended between any two of them: the horizon is raised
+//! first, so that no moment is answered of which something has gone.
+
+mod history;
+mod sweep;
+
+use std::fs::File;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use change::Timestamp;
+use rusqlite::{Connection, Transaction, TransactionBehavior};
+use rustix::fs::{FlockOperation, flock};
+use serde::Serialize;
+
+use super::error::Doing as _;
+use super::{Error, connection};
+use history::Old;
+use sweep::Unused;
+
+const PRAGMAS: &str = "PRAGMA synchronous = NORMAL;";
+const SELECT_HORIZON: &str = "SELECT horizon FROM retention";
+const RAISE_HORIZON: &str =
+    "UPDATE retention SET horizon = max(coalesce(horizon, ?1), ?1) RETURNING horizon";
+const RAISE_BEGINNINGS: &str = "UPDATE hosts SET begins = ?1 WHERE begins < ?1";
+const GIVE_BACK: &str = "PRAGMA incremental_vacuum(1000)";
+const CHECKPOINT: &str = "PRAGMA wal_checkpoint(PASSIVE)";
+
+const READ: &str = "read what is old";
+const WRITE: &str = "remove what is old";
+
+/// Between two transactions whoever waits gets a turn; at least for this.
+const LEAST_PAUSE: Duration = Duration::from_millis(3);
+
+/// Says what was removed, or would be.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Tidied {
+    /// From when on each moment is kept.
+    pub horizon: Timestamp,
+    /// Changes before the horizon.
+    pub changes: u64,
+    /// Changes before the horizon that stay, as they brought what holds there or later.
+    pub kept: u64,
+    /// Values of facts that ended before the horizon.
+    pub past_facts: u64,
+    /// Runs of which no change stays.
+    pub runs: u64,
+    /// Sessions that ended before the horizon.
+    pub sessions: u64,
+    /// Gaps that ended before the horizon.
+    pub gaps: u64,
+    /// Heads of hash chains before the newest one before the horizon.
+    pub heads: u64,
+    /// Values that no fact and no change has any more.
+    pub values: u64,
+    /// Actors of no change.
+    pub actors: u64,
+    /// Subjects of nothing.
+    pub subjects: u64,
+    /// Contents that no value leads to.
+    pub contents: u64,
+    /// What those take up in the store, in bytes.
+    pub content_bytes: u64,
+    /// By how much the file has become smaller, in bytes.
+    pub freed_bytes: u64,
+    /// What is free within the file and is used again, in bytes.
+    pub free_bytes: u64,
+    /// Whether it was ended before it was done.
+    pub is_cut_short: bool,
+}
+
+impl Tidied {
+    /// Whether there was nothing to remove.
+    pub fn is_empty(&self) -> bool {
+        let Self {
+            horizon,
+            kept,
+            free_bytes,
+            ..
+        } = self.clone();
+        *self
+            == Self {
+                horizon,
+                kept,
+                free_bytes,
+                ..Self::default()
+            }
+    }
+}
+
+/// Tidies a store. It may be written meanwhile, but only one tidies it at a time.
+pub struct Tidy {
+    connection: Connection,
+    path: PathBuf,
+}
+
+/// Told to end early, as when the server stops.
+pub type IsEnded<'a> = &'a dyn Fn() -> bool;
+
+impl Tidy {
+    /// Opens the store in a file.
+    pub fn open(path: &Path) -> Result<Self, Error> {
+        let connection = connection::open_to_write(path)?;
+        // What is removed twice after a power cut is as gone as what was removed once.
+        connection.execute_batch(PRAGMAS).doing(WRITE)?;
+        Ok(Self {
+            connection,
+            path: path.to_owned(),
+        })
+    }
+
+    /// Says what would go, and removes nothing.
+    pub fn plan(&mut self, horizon: Timestamp) -> Result<Tidied, Error> {
+        let snapshot = self.connection.transaction().doing(READ)?;
+        let horizon = horizon.max(horizon_of(&snapshot)?.unwrap_or(horizon));
+        let mut tidied = Tidied {
+            horizon,
+            ..Tidied::default()
+        };
+        for host in history::hosts(&snapshot)? {
+            Old::of(&snapshot, host, horizon)?.count(&mut tidied);
+        }
+        Unused::once_removed(&snapshot, horizon)?.count(&mut tidied);
+        tidied.free_bytes = free_bytes(&snapshot)?;
+        Ok(tidied)
+    }
+
+    /// Removes what is older than the horizon, or than an earlier one that was later. Blocks for as long as it takes.
+    pub fn run(&mut self, horizon: Timestamp, is_ended: IsEnded<'_>) -> Result<Tidied, Error> {
+        let _lock = self.lock()?;
+        let mut tidied = Tidied {
+            horizon: self.raise(horizon)?,
+            ..Tidied::default()
+        };
+        let before = file_bytes(&self.connection)?;
+        self.history(&mut tidied, is_ended)?;
+        if !tidied.is_cut_short {
+            self.sweep(&mut tidied, is_ended)?;
+        }
+        self.give_back(is_ended)?;
+        let after = file_bytes(&self.connection)?;
+        tidied.freed_bytes = before.saturating_sub(after);
+        tidied.free_bytes = free_bytes(&self.connection)?;
+        Ok(tidied)
+    }
+
+    /// Held until it is dropped, and let go by the kernel where the process dies.
+    fn lock(&self) -> Result<File, Error> {
+        let path = self.path.with_extension("tidy");
+        let mut options = File::options();
+        let opened = options.create(true).truncate(false).write(true).mode(0o600);
+        let opened = opened.open(&path);
+        let file = opened.map_err(|source| Error::Open {
+            path: path.clone(),
+            source,
+        })?;
+        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => Ok(file),
+            Err(_held) => Err(Error::Tidying),
+        }
+    }
+
+    fn raise(&mut self, horizon: Timestamp) -> Result<Timestamp, Error> {
+        let raising = self.begin()?;
+        let nanos: i64 = raising
+            .query_row(RAISE_HORIZON, [horizon.as_nanos()], |row| row.get(0))
+            .doing(WRITE)?;
+        raising.execute(RAISE_BEGINNINGS, [nanos]).doing(WRITE)?;
+        raising.commit().doing(WRITE)?;
+        Ok(Timestamp::from_nanos(nanos))
+    }
+
+    /// What is old of one host after the other. It is looked for beside the transactions in which it goes: what
+    /// nothing refers to is never referred to again, as new facts refer to new changes.
+    fn history(&mut self, tidied: &mut Tidied, is_ended: IsEnded<'_>) -> Result<(), Error> {
+        for host in history::hosts(&self.connection)? {
+            let snapshot = self.connection.transaction().doing(READ)?;
+            let mut old = Old::of(&snapshot, host, tidied.horizon)?;
+            drop(snapshot);
+            tidied.kept += old.kept();
+            while !old.is_empty() && !is_ended() {
+                let begun = Instant::now();
+                let transaction = self.begin()?;
+                old.remove_some(&transaction, tidied).doing(WRITE)?;
+                transaction.commit().doing(WRITE)?;
+                pause(begun);
+            }
+            tidied.is_cut_short |= !old.is_empty();
+        }
+        Ok(())
+    }
+
+    /// What nothing refers to. From the moment that this is told, whoever writes notes what is looked up: so what
+    /// was not referred to in a later state of the store, and was not noted, is not referred to.
+    fn sweep(&mut self, tidied: &mut Tidied, is_ended: IsEnded<'_>) -> Result<(), Error> {
+        let transaction = self.begin()?;
+        sweep::announce(&transaction).doing(WRITE)?;
+        transaction.commit().doing(WRITE)?;
+        let snapshot = self.connection.transaction().doing(READ)?;
+        let mut unused = Unused::now(&snapshot, tidied.horizon)?;
+        drop(snapshot);
+        while !unused.is_empty() && !is_ended() {
+            let begun = Instant::now();
+            let transaction = self.begin()?;
+            unused.remove_some(&transaction, tidied)?;
+            transaction.commit().doing(WRITE)?;
+            pause(begun);
+        }
+        tidied.is_cut_short |= !unused.is_empty();
+        let transaction = self.begin()?;
+        sweep::end(&transaction).doing(WRITE)?;
+        transaction.commit().doing(WRITE)
+    }
+
+    /// Gives free pages back to the file system, as far as the store was made so that it can.
+    fn give_back(&mut self, is_ended: IsEnded<'_>) -> Result<(), Error> {
+        let doing = "give free space back";
+        let mut free = free_bytes(&self.connection)?;
+        while free > 0 && !is_ended() {
+            let begun = Instant::now();
+            let mut step = self.connection.prepare(GIVE_BACK).doing(doing)?;
+            let mut rows = step.query([]).doing(doing)?;
+            while rows.next().doing(doing)?.is_some() {}
+            drop(rows);
+            drop(step);
+            let left = free_bytes(&self.connection)?;
+            if left >= free {
+                break;
+            }
+            free = left;
+            pause(begun);
+        }
+        // Where readers are at work it is done later, by whoever writes next.
+        self.connection
+            .query_row(CHECKPOINT, [], |_row| Ok(()))
+            .doing(doing)
+    }
+
+    fn begin(&mut self) -> Result<Transaction<'_>, Error> {
+        let begun = self
+            .connection
+            .transaction_with_behavior(TransactionBehavior::Immediate);
+        begun.doing(WRITE)
+    }
+}
+
+/// From when on each moment is kept; none where nothing was ever removed.
+pub(super) fn horizon_of(connection: &Connection) -> Result<Option<Timestamp>, Error> {
+    let found = connection.query_row(SELECT_HORIZON, [], |row| row.get::<_, Option<i64>>(0));
+    Ok(found.doing(READ)?.map(Timestamp::from_nanos))
+}
+
+/// Waits for about as long as the last piece of work took.
+fn pause(begun: Instant) {
+    std::thread::sleep(begun.elapsed().max(LEAST_PAUSE));
+}
+
+fn file_bytes(connection: &Connection) -> Result<u64, Error> {
+    pages(connection, "page_count")
+}
+
+fn free_bytes(connection: &Connection) -> Result<u64, Error> {
+    pages(connection, "freelist_count")
+}
+
+fn pages(connection: &Connection, pragma: &str) -> Result<u64, Error> {
+    let read = |name| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
+    let (count, size) = (read(pragma).doing(READ)?, read("page_size").doing(READ)?);
+    Ok(count.cast_unsigned().saturating_mul(size.cast_unsigned()))
+}
