@@ -8,9 +8,15 @@ pub mod store;
 
 pub mod questions;
 
+pub mod metrics;
+
 pub mod admission;
 pub mod api;
 pub mod serve;
+
+pub mod view;
+
+pub mod doctor;
 
 pub mod cli;
 pub mod output;

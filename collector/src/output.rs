@@ -4,6 +4,8 @@
 mod answers;
 mod enrolled;
 mod host;
+mod operation;
+mod token;
 mod words;
 
 use std::io::{self, Write as _};
@@ -15,6 +17,8 @@ use serde::Serialize;
 pub use self::answers::{comparison, explanation, outliers, suspect};
 pub use self::enrolled::enrolled_line;
 pub use self::host::{ListedHost, host_line};
+pub use self::operation::{backup, check_line, restored};
+pub use self::token::token_line;
 pub use self::words::change_line;
 
 /// What the words depend on.

@@ -54,6 +54,17 @@ struct Rest {
     package: Option<String>,
 }
 
+/// Names a place in the fleet's log, as it is read newest first: where a page ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LogPlace {
+    /// When the change there happened.
+    pub time: Timestamp,
+    /// On which host.
+    pub host: HostKey,
+    /// Its number there.
+    pub seq: u64,
+}
+
 /// What a change refers to besides its facts.
 pub(super) struct Whose {
     pub(super) host: HostKey,
@@ -158,6 +169,15 @@ pub(super) fn history(
 
 /// Changes, newest first.
 pub(super) fn log(connection: &Connection, query: &LogQuery) -> Result<Vec<Change>, Error> {
+    log_page(connection, query, None).map(|(changes, _place)| changes)
+}
+
+/// Changes behind a place, newest first, and the place of the last where there may be more.
+pub(super) fn log_page(
+    connection: &Connection,
+    query: &LogQuery,
+    behind: Option<LogPlace>,
+) -> Result<(Vec<Change>, Option<LogPlace>), Error> {
     let LogQuery {
         since,
         until,
@@ -189,23 +209,33 @@ pub(super) fn log(connection: &Connection, query: &LogQuery) -> Result<Vec<Chang
     and("a.author = ?", by.map(|by| by.as_str().to_owned().into()));
     if let Some(subject) = subject {
         let Some(id) = names::id_of(connection, subject).doing(READ)? else {
-            return Ok(Vec::new());
+            return Ok((Vec::new(), None));
         };
         and("c.subject = ?", Some(id.into()));
     }
+    if let Some(LogPlace { time, host, seq }) = behind {
+        let place = [time.as_nanos(), -i64::from(host.0), seq.cast_signed()];
+        // The index knows only the time; of changes of one moment the order is that below.
+        and("c.time <= ?", Some(place[0].into()));
+        condition.push("(c.time, -c.host, c.seq) < (?, ?, ?)");
+        params.extend(place.map(Value::from));
+    }
     let glob = key.as_deref().map(matcher).transpose()?;
     let condition = condition.join(" AND ") + " ORDER BY c.time DESC, c.host, c.seq DESC";
-    let mut found = Vec::new();
+    let (mut found, mut last) = (Vec::new(), None);
     let mut take = |host, change: Change| {
         let is_there = hosts.as_ref().is_none_or(|hosts| hosts.contains(host));
         let path = Path::new(OsStr::from_bytes(change.subject.key.as_bytes()));
         if is_there && glob.as_ref().is_none_or(|glob| glob.is_match(path)) {
+            let Change { time, seq, .. } = change;
+            last = Some(LogPlace { time, host, seq });
             found.push(change);
         }
         found.len() < *limit
     };
     each(connection, &condition, params_from_iter(params), &mut take)?;
-    Ok(found)
+    let is_full = found.len() == *limit;
+    Ok((found, last.filter(|_| is_full)))
 }
 
 fn matcher(glob: &str) -> Result<GlobMatcher, Error> {

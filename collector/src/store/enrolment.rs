@@ -30,6 +30,13 @@ const END_CERTIFICATES: &str =
     "UPDATE certificates SET ended = ?2 WHERE name = ?1 AND ended IS NULL";
 const INSERT_CERTIFICATE: &str =
     "INSERT INTO certificates (fingerprint, name, issued, expires) VALUES (?1, ?2, ?3, ?4)";
+// A certificate that was made after the copy was taken from which the store was put back, for a host that was enrolled
+// before that and was not enrolled anew since.
+const ADOPT: &str = "
+    INSERT OR IGNORE INTO certificates (fingerprint, name, issued, expires)
+    SELECT ?1, ?2, ?3, ?4 FROM enrolled e
+    WHERE e.name = ?2 AND e.revoked IS NULL AND EXISTS (
+        SELECT 1 FROM restores r WHERE ?3 BETWEEN r.taken - 1000000000 AND r.restored AND e.enrolled <= r.taken)";
 const DELETE_OLD_CERTIFICATES: &str = "DELETE FROM certificates WHERE expires < ?1";
 const SELECT_BY_CERTIFICATE: &str = "
     SELECT e.name, e.labels, e.revoked, c.ended IS NOT NULL OR c.expires <= ?2
@@ -271,6 +278,19 @@ impl Enrolment {
         })
     }
 
+    /// Takes in a certificate that the authority made and this store lost, as it was put back from a copy that is older;
+    /// tells whether it is one. Who shows it has proved that the authority made it.
+    pub fn adopt(&mut self, name: &str, certificate: Certificate) -> Result<bool, Error> {
+        let Certificate {
+            fingerprint,
+            issued,
+            expires,
+        } = certificate;
+        let row = (fingerprint, name, issued.as_nanos(), expires.as_nanos());
+        let rows = self.connection.execute(ADOPT, row);
+        Ok(rows.doing(WRITE)? > 0)
+    }
+
     /// Takes the right to send away from a host; tells whether it had it.
     pub fn revoke(&mut self, name: &str, now: Timestamp) -> Result<bool, Error> {
         let rows = self.connection.execute(REVOKE, (name, now.as_nanos()));
@@ -290,16 +310,21 @@ impl Enrolment {
 
     /// All hosts that were ever enrolled, by their host names.
     pub fn hosts(&self) -> Result<Vec<EnrolledHost>, Error> {
-        let sql = format!("{SELECT_HOST} ORDER BY hostname, name");
-        let mut select = self.connection.prepare_cached(&sql).doing(READ)?;
-        let rows = select.query_map([], host_row).doing(READ)?;
-        let host = |row: rusqlite::Result<(String, EnrolledHost)>| {
-            let (labels, host) = row.doing(READ)?;
-            let labels = parse_labels(&labels)?;
-            Ok(EnrolledHost { labels, ..host })
-        };
-        rows.map(host).collect()
+        all(&self.connection)
     }
+}
+
+/// All hosts that were ever enrolled, by their host names.
+pub(super) fn all(connection: &Connection) -> Result<Vec<EnrolledHost>, Error> {
+    let sql = format!("{SELECT_HOST} ORDER BY hostname, name");
+    let mut select = connection.prepare_cached(&sql).doing(READ)?;
+    let rows = select.query_map([], host_row).doing(READ)?;
+    let host = |row: rusqlite::Result<(String, EnrolledHost)>| {
+        let (labels, host) = row.doing(READ)?;
+        let labels = parse_labels(&labels)?;
+        Ok(EnrolledHost { labels, ..host })
+    };
+    rows.map(host).collect()
 }
 
 fn begin(connection: &mut Connection) -> Result<Transaction<'_>, Error> {
