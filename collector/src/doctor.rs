@@ -39,9 +39,11 @@ fn check(name: &str, state: CheckState, detail: impl Into<String>) -> CheckBody 
 
 /// Looks at everything. What cannot be looked at is told as missing, and the rest goes on.
 pub fn examine(asked: &Asked<'_>) -> Vec<CheckBody> {
-    let mut checks = files::checks(asked.state_dir);
-    checks.push(authority(asked));
-    checks.push(files::space(asked.state_dir));
+    let mut checks = vec![
+        files::modes(asked.state_dir),
+        authority(asked),
+        files::space(asked.state_dir),
+    ];
     match HealthReader::open(&database(asked.state_dir)) {
         Err(error) => checks.push(check("store", CheckState::Missing, error.to_string())),
         Ok(store) => {

@@ -206,7 +206,7 @@ mod tests {
         metrics.took_batch(1000, 9, Duration::from_millis(3));
         metrics.took_batch(500, 0, Duration::from_millis(30));
         metrics.refused_batch("rewritten");
-        metrics.asked("log", Duration::from_secs(60));
+        metrics.asked("log", Duration::from_mins(1));
         metrics.refused_question("busy");
         let fleet = FleetNow {
             standings: vec![Standing::Fresh, Standing::Stale, Standing::Fresh],

@@ -12,7 +12,7 @@ use simulation::deeds::{change, person};
 use simulation::host::Host;
 use simulation::inventory::{Role, setting, subject};
 use tempfile::TempDir;
-use tracer_collector::store::{Enrolment, Store, database};
+use tracer_collector::store::{Applicant, Certificate, Enrolment, Permit, Store, database};
 
 /// Minutes before now.
 fn ago(minutes: i64) -> Timestamp {
@@ -107,7 +107,8 @@ fn checks(state_dir: &Path) -> (Option<i32>, Vec<Value>) {
 
 fn state<'a>(checks: &'a [Value], name: &str) -> (&'a str, &'a str) {
     let check = checks.iter().find(|check| check["name"] == name);
-    let check = check.unwrap_or_else(|| panic!("no {name} in {checks:#?}"));
+    assert!(check.is_some(), "no {name} in {checks:#?}");
+    let check = check.unwrap();
     (
         check["state"].as_str().unwrap(),
         check["detail"].as_str().unwrap(),
@@ -315,7 +316,11 @@ fn doctor_says_what_is_wrong_and_ends_so() {
             .1
             .contains("3 have stopped reporting")
     );
+}
 
+#[test]
+fn doctor_looks_at_the_authority_and_who_can_read_it() {
+    let collector = Collector::new();
     let key = collector.path().join("authority.pem");
     fs::set_permissions(&key, fs::Permissions::from_mode(0o644)).unwrap();
     let (code, found) = checks(collector.path());
@@ -342,21 +347,25 @@ fn doctor_says_what_is_wrong_and_ends_so() {
     );
     fs::write(&key, own).unwrap();
     assert_eq!(checks(collector.path()).0, Some(0));
+}
 
+#[test]
+fn doctor_names_hosts_to_look_at() {
+    let collector = Collector::new();
     let mut enrolment = Enrolment::open(&database(collector.path())).unwrap();
     let hash = [7; 32];
-    let permit = tracer_collector::store::Permit {
+    let permit = Permit {
         hostname: None,
         labels: [].into(),
         replaces: false,
         expires: ago(-60),
     };
     enrolment.permit(&hash, &permit, ago(0)).unwrap();
-    let applicant = tracer_collector::store::Applicant {
+    let applicant = Applicant {
         name: "5f3c".to_owned(),
         hostname: "web-1".to_owned(),
     };
-    let certificate = tracer_collector::store::Certificate {
+    let certificate = Certificate {
         fingerprint: [1; 32],
         issued: ago(120),
         expires: ago(60),

@@ -6,7 +6,7 @@ use std::fs::File;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
 use std::path::Path;
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, ChildStderr, Command, Output, Stdio};
 use std::thread;
 
 use change::wire::{Batch, Content, FactNow, Sender};
@@ -195,19 +195,23 @@ fn serve(state_dir: &Path) -> (Child, String) {
     let mut serve = command(state_dir);
     serve.args(["serve", "--listen", "127.0.0.1:0", "--view", "127.0.0.1:0"]);
     let mut child = serve.stderr(Stdio::piped()).spawn().unwrap();
-    let mut log = BufReader::new(child.stderr.take().unwrap());
-    let (mut said, mut line) = (String::new(), String::new());
-    while log.read_line(&mut line).unwrap() > 0 {
-        said.push_str(&line);
+    let address = address_in(child.stderr.take().unwrap());
+    (child, address)
+}
+
+fn address_in(log: ChildStderr) -> String {
+    let (mut log, mut said) = (BufReader::new(log), String::new());
+    loop {
+        let mut line = String::new();
+        let read = log.read_line(&mut line).unwrap();
+        assert!(read > 0, "the collector ended: {said}");
         if let Some((_, address)) = line.split_once("viewers on ") {
-            let address = address.trim().to_owned();
             // Whoever writes a log wants it read.
             thread::spawn(move || std::io::copy(&mut log, &mut std::io::sink()));
-            return (child, address);
+            return address.trim().to_owned();
         }
-        line.clear();
+        said.push_str(&line);
     }
-    panic!("the collector ended: {said}");
 }
 
 #[test]
@@ -444,8 +448,8 @@ fn what_makes_no_sense_is_refused_with_what_does() {
     let long = format!("/v1/log?user={}", "x".repeat(100_000));
     assert_eq!(collector.request("GET", &long, Some(&token)).0, 414);
     // It still answers, and the store is as it was.
-    let log = collector.answer("/v1/log?n=1000", &token);
-    assert_eq!(log["items"].as_array().unwrap().len(), 122);
+    let told = collector.answer("/v1/log?n=1000", &token);
+    assert_eq!(told["items"].as_array().unwrap().len(), 122);
 }
 
 #[test]
@@ -485,10 +489,8 @@ fn check(value: &Value, schema: &Value, all: &Value, place: &str) -> Result<(), 
     if let Some(some) = schema["anyOf"].as_array() {
         let tried = some.iter().map(|one| check(value, one, all, place));
         let tried: Vec<_> = tried.collect();
-        return match tried.iter().any(Result::is_ok) {
-            true => Ok(()),
-            false => Err(format!("{tried:?}")),
-        };
+        let is_one = tried.iter().any(Result::is_ok);
+        return is_one.then_some(()).ok_or(format!("{tried:?}"));
     }
     let wrong = || Err(format!("{place} is {value}, and is to be {schema}"));
     let types = match &schema["type"] {

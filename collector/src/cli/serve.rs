@@ -9,9 +9,11 @@ use clap::Args;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 
 use super::{Context, Error, Exit};
 use crate::serve::{Server, Serving, Viewing};
+use crate::view;
 
 /// Serve hosts, in the foreground
 ///
@@ -68,14 +70,8 @@ impl ServeArgs {
                 stop.send_replace(true);
             };
             let viewers = match viewers {
+                Some((address, viewers)) => Some(answer(viewers, address, stopping).await?),
                 None => None,
-                Some((address, viewers)) => {
-                    let listener = bind(address).await?;
-                    tracing::info!("viewers on {}", local(&listener));
-                    let mut stopping = stopping;
-                    let stopped = async move { drop(stopping.wait_for(|stop| *stop).await) };
-                    Some(tokio::spawn(viewers.run(listener, stopped)))
-                }
             };
             tracing::info!("listening on {}", local(&listener));
             server.run(listener, shutdown).await;
@@ -88,6 +84,18 @@ impl ServeArgs {
             Ok(Exit::Found)
         })
     }
+}
+
+/// Answers viewers in a task of its own, until the server stops.
+async fn answer(
+    viewers: view::Server,
+    address: SocketAddr,
+    mut stopping: watch::Receiver<bool>,
+) -> Result<JoinHandle<()>, Error> {
+    let listener = bind(address).await?;
+    tracing::info!("viewers on {}", local(&listener));
+    let stopped = async move { drop(stopping.wait_for(|stop| *stop).await) };
+    Ok(tokio::spawn(viewers.run(listener, stopped)))
 }
 
 async fn bind(address: SocketAddr) -> Result<TcpListener, Error> {

@@ -17,28 +17,26 @@ const LEAST_BYTES: u64 = 256 << 20;
 const LEAST_PART: u64 = 10;
 
 /// Whether nobody but the collector can read its files, and it can.
-pub(super) fn checks(state_dir: &Path) -> Vec<CheckBody> {
+pub(super) fn modes(state_dir: &Path) -> CheckBody {
     let name = "files";
     let Ok(folder) = fs::metadata(state_dir) else {
         let detail = format!(
             "there is no `{}`; the first `serve` makes it",
             state_dir.display()
         );
-        return vec![check(name, CheckState::Missing, detail)];
+        return check(name, CheckState::Missing, detail);
     };
     let files = [authority::file(state_dir), database(state_dir)];
     let files = files.into_iter().chain(beside(&database(state_dir)));
     let found = files.filter_map(|file| Some((fs::metadata(&file).ok()?, file)));
-    let wrong: Vec<_> = found
-        .filter_map(|(found, file)| what_is_wrong(&folder, &found, &file))
-        .collect();
-    vec![match wrong.first() {
-        Some(wrong) => check(name, CheckState::Missing, wrong),
-        None => {
+    let mut wrong = found.filter_map(|(found, file)| what_is_wrong(&folder, &found, &file));
+    wrong.next().map_or_else(
+        || {
             let detail = format!("`{}`, for user {} alone", state_dir.display(), folder.uid());
             check(name, CheckState::Ok, detail)
-        }
-    }]
+        },
+        |wrong| check(name, CheckState::Missing, wrong),
+    )
 }
 
 /// What `SQLite` keeps beside a database.

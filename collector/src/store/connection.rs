@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use rusqlite::config::DbConfig;
-use rusqlite::{Connection, OpenFlags, TransactionBehavior};
+use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 
 use super::Error;
 use super::error::Doing as _;
@@ -89,15 +89,19 @@ pub(super) fn open_to_copy(path: &Path) -> Result<Connection, Error> {
 
 /// What one of the pragmas that check a database finds, in its words; nothing where all is well.
 pub(super) fn damage(connection: &Connection, check: &str) -> Result<Vec<String>, Error> {
-    let doing = "look for damage in the store";
     let mut found = Vec::new();
-    connection
-        .pragma_query(None, check, |row| {
-            found.push(row.get::<_, String>(0)?);
-            Ok(())
-        })
-        .doing(doing)?;
+    let looked = connection.pragma_query(None, check, |row| {
+        found.push(row.get::<_, String>(0)?);
+        Ok(())
+    });
     found.retain(|what| what != "ok");
+    match looked {
+        // So much that the check itself cannot go on.
+        Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseCorrupt) => {
+            found.push(error.to_string());
+        }
+        looked => looked.doing("look for damage in the store")?,
+    }
     Ok(found)
 }
 

@@ -30,13 +30,6 @@ const END_CERTIFICATES: &str =
     "UPDATE certificates SET ended = ?2 WHERE name = ?1 AND ended IS NULL";
 const INSERT_CERTIFICATE: &str =
     "INSERT INTO certificates (fingerprint, name, issued, expires) VALUES (?1, ?2, ?3, ?4)";
-// A certificate that was made after the copy was taken from which the store was put back, for a host that was enrolled
-// before that and was not enrolled anew since.
-const ADOPT: &str = "
-    INSERT OR IGNORE INTO certificates (fingerprint, name, issued, expires)
-    SELECT ?1, ?2, ?3, ?4 FROM enrolled e
-    WHERE e.name = ?2 AND e.revoked IS NULL AND EXISTS (
-        SELECT 1 FROM restores r WHERE ?3 BETWEEN r.taken - 1000000000 AND r.restored AND e.enrolled <= r.taken)";
 const DELETE_OLD_CERTIFICATES: &str = "DELETE FROM certificates WHERE expires < ?1";
 const SELECT_BY_CERTIFICATE: &str = "
     SELECT e.name, e.labels, e.revoked, c.ended IS NOT NULL OR c.expires <= ?2
@@ -176,7 +169,7 @@ pub struct Finding {
 
 /// Reads and writes who may send. Several may work on one store.
 pub struct Enrolment {
-    connection: Connection,
+    pub(super) connection: Connection,
 }
 
 impl Enrolment {
@@ -278,19 +271,6 @@ impl Enrolment {
         })
     }
 
-    /// Takes in a certificate that the authority made and this store lost, as it was put back from a copy that is older;
-    /// tells whether it is one. Who shows it has proved that the authority made it.
-    pub fn adopt(&mut self, name: &str, certificate: Certificate) -> Result<bool, Error> {
-        let Certificate {
-            fingerprint,
-            issued,
-            expires,
-        } = certificate;
-        let row = (fingerprint, name, issued.as_nanos(), expires.as_nanos());
-        let rows = self.connection.execute(ADOPT, row);
-        Ok(rows.doing(WRITE)? > 0)
-    }
-
     /// Takes the right to send away from a host; tells whether it had it.
     pub fn revoke(&mut self, name: &str, now: Timestamp) -> Result<bool, Error> {
         let rows = self.connection.execute(REVOKE, (name, now.as_nanos()));
@@ -321,8 +301,7 @@ pub(super) fn all(connection: &Connection) -> Result<Vec<EnrolledHost>, Error> {
     let rows = select.query_map([], host_row).doing(READ)?;
     let host = |row: rusqlite::Result<(String, EnrolledHost)>| {
         let (labels, host) = row.doing(READ)?;
-        let labels = parse_labels(&labels)?;
-        Ok(EnrolledHost { labels, ..host })
+        parse_labels(&labels).map(|labels| EnrolledHost { labels, ..host })
     };
     rows.map(host).collect()
 }
@@ -540,6 +519,46 @@ mod tests {
             .unwrap();
         assert_eq!(credential(&enrolment, 1), Credential::Unknown);
         assert!(matches!(credential(&enrolment, 3), Credential::Good(_)));
+    }
+
+    #[test]
+    fn a_certificate_that_a_restore_lost_is_taken_in_where_nothing_speaks_against_it() {
+        let issued = |number, second| Certificate {
+            issued: at(second),
+            ..certificate(number)
+        };
+        // A copy taken at 20 and put back at 30, of a host that was enrolled at 2.
+        let restored = || {
+            let (dir, mut enrolment) = with_token(&permit());
+            let web = web("web-1");
+            enrolment.enrol(&HASH, &web, certificate(1), at(2)).unwrap();
+            let row = "INSERT INTO restores (restored, taken) VALUES (30000000000, 20000000000)";
+            enrolment.connection.execute(row, []).unwrap();
+            (dir, enrolment)
+        };
+        let (_dir, mut enrolment) = restored();
+        assert!(!enrolment.adopt("5f3c", issued(2, 10)).unwrap());
+        assert!(!enrolment.adopt("5f3c", issued(2, 31)).unwrap());
+        assert!(!enrolment.adopt("other", issued(2, 25)).unwrap());
+        assert_eq!(credential(&enrolment, 2), Credential::Unknown);
+        assert!(enrolment.adopt("5f3c", issued(2, 25)).unwrap());
+        assert!(matches!(credential(&enrolment, 2), Credential::Good(_)));
+        assert!(!enrolment.adopt("5f3c", issued(2, 25)).unwrap(), "once");
+        assert!(enrolment.revoke("5f3c", at(40)).unwrap());
+        assert!(!enrolment.adopt("5f3c", issued(3, 25)).unwrap());
+
+        // Enrolled anew since: whoever has an older certificate is not the host any more.
+        let (_dir, mut enrolment) = restored();
+        let replacing = Permit {
+            replaces: true,
+            ..permit()
+        };
+        enrolment.permit(&[9; 32], &replacing, at(41)).unwrap();
+        enrolment
+            .enrol(&[9; 32], &web("web-1"), certificate(4), at(42))
+            .unwrap();
+        assert!(!enrolment.adopt("5f3c", issued(2, 25)).unwrap());
+        assert!(matches!(credential(&enrolment, 4), Credential::Good(_)));
     }
 
     #[test]

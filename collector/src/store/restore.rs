@@ -8,7 +8,7 @@ use change::Timestamp;
 use rusqlite::{Connection, OptionalExtension as _};
 
 use super::error::Doing as _;
-use super::{Error, FILE, backup, connection};
+use super::{Certificate, Enrolment, Error, FILE, backup, connection};
 
 const HAS_BACKUP: &str = "SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'backup'";
 const SELECT_BACKUP: &str = "SELECT taken, authority FROM backup";
@@ -21,7 +21,16 @@ const GO_ON: &str = "
 ";
 const INSERT_RESTORE: &str = "INSERT INTO restores (restored, taken) VALUES (?1, ?2)";
 
+// A certificate that was made after the copy was taken from which the store was put back, for a host that was enrolled
+// before that and was not enrolled anew since.
+const ADOPT: &str = "
+    INSERT OR IGNORE INTO certificates (fingerprint, name, issued, expires)
+    SELECT ?1, ?2, ?3, ?4 FROM enrolled e
+    WHERE e.name = ?2 AND e.revoked IS NULL AND EXISTS (
+        SELECT 1 FROM restores r WHERE ?3 BETWEEN r.taken - 1000000000 AND r.restored AND e.enrolled <= r.taken)";
+
 const RESTORE: &str = "put the store back";
+const ADOPTING: &str = "take in a certificate that was lost";
 
 /// Tells of a store that was put back.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,7 +43,7 @@ pub struct Restored {
 
 /// A copy that was looked at and lies in the state directory, but not by the store's name yet.
 pub struct Draft {
-    draft: PathBuf,
+    path: PathBuf,
     store: PathBuf,
     restored: Restored,
 }
@@ -48,26 +57,26 @@ pub fn take(
     now: Timestamp,
 ) -> Result<Draft, Error> {
     let mut draft = Draft {
-        draft: state_dir.join(format!("{FILE}.restore")),
+        path: state_dir.join(format!("{FILE}.restore")),
         store: state_dir.join(FILE),
         restored: Restored {
             taken: now,
             authority: None,
         },
     };
-    copy(file, &draft.draft)?;
+    copy(file, &draft.path)?;
     let refuse = |what: String| Error::Backup {
         path: file.to_owned(),
         what,
     };
     if let Some(wanted) = hash {
-        let found = backup::hash_of(&draft.draft).map_err(|error| write_error(&draft.draft, error));
+        let found = backup::hash_of(&draft.path).map_err(|error| write_error(&draft.path, error));
         let (_, found) = found?;
         if found != wanted {
             return Err(refuse(format!("its hash is {found}, and not {wanted}")));
         }
     }
-    draft.restored = look(&draft.draft, now, &refuse)?;
+    draft.restored = look(&draft.path, now, &refuse)?;
     Ok(draft)
 }
 
@@ -79,8 +88,8 @@ impl Draft {
 
     /// Gives it the store's name: from now on it is the store.
     pub fn keep(self) -> Result<Restored, Error> {
-        let renamed = fs::hard_link(&self.draft, &self.store)
-            .and_then(|()| fs::remove_file(&self.draft))
+        let renamed = fs::hard_link(&self.path, &self.store)
+            .and_then(|()| fs::remove_file(&self.path))
             .and_then(|()| backup::sync(&self.store));
         renamed.map_err(|error| write_error(&self.store, error))?;
         Ok(self.restored.clone())
@@ -90,7 +99,7 @@ impl Draft {
 impl Drop for Draft {
     fn drop(&mut self) {
         for suffix in ["", "-wal", "-shm"] {
-            let mut name = self.draft.clone().into_os_string();
+            let mut name = self.path.clone().into_os_string();
             name.push(suffix);
             // It is ours, and gone already where it was kept.
             drop(fs::remove_file(name));
@@ -157,6 +166,21 @@ fn go_on(store: &Connection, now: Timestamp) -> rusqlite::Result<Option<Restored
     let row = (now.as_nanos(), restored.taken.as_nanos());
     store.execute(INSERT_RESTORE, row)?;
     Ok(Some(restored))
+}
+
+impl Enrolment {
+    /// Takes in a certificate that the authority made and this store lost, as it was put back from a copy that is older;
+    /// tells whether it is one. Who shows it has proved that the authority made it.
+    pub fn adopt(&mut self, name: &str, certificate: Certificate) -> Result<bool, Error> {
+        let Certificate {
+            fingerprint,
+            issued,
+            expires,
+        } = certificate;
+        let row = (fingerprint, name, issued.as_nanos(), expires.as_nanos());
+        let rows = self.connection.execute(ADOPT, row);
+        Ok(rows.doing(ADOPTING)? > 0)
+    }
 }
 
 fn write_error(path: &Path, source: io::Error) -> Error {

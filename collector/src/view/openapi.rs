@@ -1,11 +1,11 @@
-//! The description of the API, as OpenAPI 3.1: made of the table of questions, and of the schemas of answers in
+//! The description of the API, as `OpenAPI` 3.1: made of the table of questions, and of the schemas of answers in
 //! `schemas.json`.
 
 use std::sync::LazyLock;
 
 use serde_json::{Map, Value, json};
 
-use super::params::{Param, Takes};
+use super::params::{LONGEST, MOST, Param, Takes};
 use super::question::{QUESTIONS, Question};
 
 /// What answers look like.
@@ -95,23 +95,31 @@ fn parameter(param: &Param) -> Value {
         takes,
         is_required,
         about,
+        example,
     } = param;
-    json!({
+    let mut parameter = json!({
         "name": name,
         "in": "query",
         "required": is_required,
         "description": about,
         "schema": schema(*takes),
-    })
+    });
+    if let Some(example) = example {
+        parameter["example"] = match takes {
+            Takes::Texts => json!([example]),
+            _ => json!(example),
+        };
+    }
+    parameter
 }
 
 fn schema(takes: Takes) -> Value {
     match takes {
-        Takes::Text => json!({ "type": "string", "minLength": 1, "maxLength": 1000 }),
+        Takes::Text => json!({ "type": "string", "minLength": 1, "maxLength": LONGEST }),
         Takes::Texts => json!({
             "type": "array",
-            "items": { "type": "string", "minLength": 1, "maxLength": 1000 },
-            "maxItems": 32,
+            "items": { "type": "string", "minLength": 1, "maxLength": LONGEST },
+            "maxItems": MOST,
         }),
         Takes::Time => json!({ "type": "string", "format": "date-time" }),
         Takes::Number { from, to, usual } => {
@@ -146,6 +154,11 @@ fn responses(answer: &Value) -> Value {
             "content": { "application/problem+json": { "schema": reference("Problem") } },
         });
         responses.insert(status.to_owned(), problem);
+    }
+    // Before anybody could tell what was asked.
+    for status in ["414", "431"] {
+        let refused = json!({ "description": "The request's head has more than 64 KiB" });
+        responses.insert(status.to_owned(), refused);
     }
     Value::Object(responses)
 }

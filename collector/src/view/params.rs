@@ -8,10 +8,12 @@ use percent_encoding::percent_decode;
 
 use super::Error;
 
-/// A value is no longer than this, in bytes.
-const LONGEST: usize = 4096;
-/// A request has no more parameters than this.
-const MOST: usize = 64;
+/// A value has no more characters than this.
+pub(super) const LONGEST: usize = 2000;
+/// What may be given several times may be so often.
+pub(super) const MOST: usize = 32;
+/// So many bytes of a value that is refused are told again.
+const TOLD: usize = 100;
 /// What a time is to look like.
 const A_TIME: &str = "it must be a time like 2026-11-21T14:02:11Z";
 
@@ -21,6 +23,15 @@ pub(super) struct Param {
     pub(super) takes: Takes,
     pub(super) is_required: bool,
     pub(super) about: &'static str,
+    /// A value as it may be given.
+    pub(super) example: Option<&'static str>,
+}
+
+impl Param {
+    const fn like(mut self, example: &'static str) -> Self {
+        self.example = Some(example);
+        self
+    }
 }
 
 /// Says what a parameter takes.
@@ -48,6 +59,7 @@ const fn optional(name: &'static str, takes: Takes, about: &'static str) -> Para
         takes,
         is_required: false,
         about,
+        example: None,
     }
 }
 
@@ -73,54 +85,65 @@ pub(super) const HOST: Param = optional(
     "host",
     Takes::Text,
     "Only on this host: its name or machine id",
-);
-pub(super) const ONE: Param = required("host", Takes::Text, "The one host: its name or machine id");
+)
+.like("n1");
+pub(super) const ONE: Param =
+    required("host", Takes::Text, "The one host: its name or machine id").like("n1");
 pub(super) const OTHER: Param = optional(
     "other",
     Takes::Text,
     "The other host; without it the one is compared with itself at `since`",
-);
+)
+.like("n2");
 pub(super) const GROUP: Param = optional(
     "group",
     Takes::Text,
     "Only on hosts with this label, as `role=db`; `all` is every host",
-);
+)
+.like("role=db");
 pub(super) const OF_GROUP: Param = required(
     "group",
     Takes::Text,
     "The hosts with this label, as `role=db`, or `all`",
-);
+)
+.like("role=db");
 pub(super) const PAST: Param = optional("past", Takes::Flag, "Also hosts that were replaced");
 pub(super) const STALE_BEFORE: Param = optional(
     "stale_before",
     Takes::Time,
     "Hosts that have not reported since are stale; without it those silent for 15 minutes",
-);
+)
+.like("2026-11-01T00:00:00Z");
 pub(super) const AT: Param = optional("at", Takes::Time, "The hosts as they were then");
-pub(super) const BROKE: Param = required("at", Takes::Time, "When it broke");
+pub(super) const BROKE: Param =
+    required("at", Takes::Time, "When it broke").like("2026-11-21T14:03:00Z");
 pub(super) const FORMERLY: Param = optional(
     "since",
     Takes::Time,
     "The one host with what it was then; not together with `other`",
-);
-pub(super) const SINCE: Param = optional("since", Takes::Time, "Not before this time");
+)
+.like("2026-11-20T00:00:00Z");
+pub(super) const SINCE: Param =
+    optional("since", Takes::Time, "Not before this time").like("2026-11-21T00:00:00Z");
 pub(super) const UNTIL: Param = optional("until", Takes::Time, "Before this time");
 pub(super) const NOISE: Param = optional(
     "noise",
     Takes::Texts,
     "Sets aside what matches this as well, written like a subject: `sysctl:net.*`, `/etc/motd.d/**`",
-);
+).like("/etc/motd.d/**");
 pub(super) const ALL: Param = optional("all", Takes::Flag, "Also what was set aside as noise");
 pub(super) const BAD: Param = required(
     "bad",
     Takes::Text,
     "The hosts that misbehave, with commas between, or a label as `pool=canary`",
-);
+)
+.like("n1,n2");
 pub(super) const GOOD: Param = required(
     "good",
     Takes::Text,
     "The hosts that do not, or a label; the bad ones of a label are taken out of it",
-);
+)
+.like("role=db");
 pub(super) const WINDOW: Param = optional(
     "window_hours",
     Takes::Hours {
@@ -133,25 +156,28 @@ pub(super) const SUBJECT: Param = required(
     "subject",
     Takes::Text,
     "What, as an absolute path or `kind:key`",
-);
+)
+.like("package:libc6");
 pub(super) const KIND: Param = optional("kind", Takes::Word(kinds), "Of this kind of subject");
 pub(super) const OP: Param = optional("op", Takes::Word(ops), "With this op");
 pub(super) const USER: Param = optional(
     "user",
     Takes::Text,
     "By this person, who logged in or else was acted as",
-);
+)
+.like("alice");
 pub(super) const BY: Param = optional("by", Takes::Word(authors), "By this sort of author");
 pub(super) const PATH: Param = optional(
     "path",
     Takes::Text,
     "Of files whose path matches: `*` stays within a folder, `**` does not; not together with `kind`",
-);
+).like("/etc/**");
 pub(super) const CURSOR: Param = optional(
     "cursor",
     Takes::Text,
     "Goes on behind a page: what its `next` says",
-);
+)
+.like("1795000000000000000.1.7");
 
 fn kinds() -> Vec<&'static str> {
     Kind::ALL.map(|(_, word)| word).to_vec()
@@ -181,13 +207,15 @@ impl Params {
                 unknown.push(format!("`{}`", Text::from(name)));
                 continue;
             };
-            let is_again = given.iter().any(|(name, _)| *name == param.name);
-            if is_again && !matches!(param.takes, Takes::Texts) {
-                return Err(refused(param, &value, "it must be given once"));
-            }
-            if value.len() > LONGEST || given.len() == MOST {
-                let limit = format!("a value has at most {LONGEST} bytes, and a request {MOST}");
-                return Err(refused(param, &value[..value.len().min(40)], &limit));
+            let earlier = given.iter().filter(|(name, _)| *name == param.name).count();
+            let most = if matches!(param.takes, Takes::Texts) {
+                MOST
+            } else {
+                1
+            };
+            if earlier == most {
+                let limit = format!("it must be given at most {most} times");
+                return Err(refused(param, &value, &limit));
             }
             given.push((param.name, value));
         }
@@ -311,6 +339,11 @@ impl Params {
 
     pub(super) fn subject(&self, param: &Param) -> Result<Subject, Error> {
         let value = self.bytes(param).unwrap_or_default();
+        // A path need not be UTF-8.
+        if Text::from(value).to_lossy().chars().count() > LONGEST {
+            let allowed = format!("it must have at most {LONGEST} characters");
+            return Err(refused(param, value, &allowed));
+        }
         let read = Subject::parse(value);
         read.map_err(|error| refused(param, value, &error.to_string()))
     }
@@ -321,8 +354,9 @@ impl Params {
     }
 }
 
-/// Refuses the value of a parameter.
+/// Refuses the value of a parameter, of which enough is told to know it again.
 pub(super) fn refused(param: &Param, value: &[u8], allowed: &str) -> Error {
+    let value = &value[..value.len().min(TOLD)];
     Error::BadParameter {
         name: param.name,
         value: Text::from(value).to_string(),
@@ -335,8 +369,10 @@ fn decoded(text: &str) -> Vec<u8> {
 }
 
 fn text<'a>(param: &Param, value: &'a [u8]) -> Result<&'a str, Error> {
-    let text = str::from_utf8(value).ok().filter(|text| !text.is_empty());
-    text.ok_or_else(|| refused(param, value, "it must be UTF-8 and not empty"))
+    let text = str::from_utf8(value).ok();
+    let text = text.filter(|text| (1..=LONGEST).contains(&text.chars().count()));
+    let allowed = || format!("it must be UTF-8, of 1 to {LONGEST} characters");
+    text.ok_or_else(|| refused(param, value, &allowed()))
 }
 
 fn parsed<T: FromStr>(value: &[u8]) -> Option<T> {
@@ -386,11 +422,14 @@ mod tests {
         let said = read("n=3").unwrap_err();
         assert_eq!(said, "parameter `at` is missing: When it broke");
         let said = read("at=1&at=2").unwrap_err();
-        assert_eq!(said, "parameter `at` is `2`: it must be given once");
-        let long = format!("at={}", "x".repeat(LONGEST + 1));
-        assert!(read(&long).unwrap_err().contains("4096"));
-        let many = "noise=x&".repeat(MOST + 1);
-        assert!(read(&many).unwrap_err().contains("a request 64"));
+        assert_eq!(
+            said,
+            "parameter `at` is `2`: it must be given at most 1 times"
+        );
+        let many = "noise=x&".repeat(MOST);
+        assert!(read(&format!("at=x&{many}")).is_ok());
+        let said = read(&format!("at=x&{many}noise=y")).unwrap_err();
+        assert!(said.contains("at most 32 times"), "{said}");
     }
 
     #[test]
@@ -403,6 +442,15 @@ mod tests {
         assert!(said(params.word(&KIND)).contains("file, package"));
         assert!(said(params.flag(&ALL)).contains("`true` or `false`"));
         assert!(said(params.text(&USER)).contains("UTF-8"));
+        let long = "ä".repeat(LONGEST);
+        let params = read(&format!("at=x&user={long}")).unwrap();
+        assert_eq!(params.text(&USER).unwrap(), Some(long.as_str()));
+        let params = read(&format!("at=x&user={long}x")).unwrap();
+        let told = said(params.text(&USER));
+        assert!(
+            told.contains("1 to 2000 characters") && told.len() < 1000,
+            "{told}"
+        );
         for wrong in ["inf", "-1", "8785", ""] {
             let params = read(&format!("at=x&window_hours={wrong}")).unwrap();
             assert!(params.hours(&WINDOW).is_err(), "{wrong}");

@@ -102,7 +102,7 @@ async fn in_turn(places: &Arc<Semaphore>) -> Result<OwnedSemaphorePermit, Error>
 mod tests {
     use super::*;
 
-    async fn said(turns: &Turns, viewer: &str) -> String {
+    async fn said(turns: Turns, viewer: &str) -> String {
         match turns.take(viewer).await {
             Ok(_) => "a turn".to_owned(),
             Err(error) => error.word().to_owned() + " " + &error.to_string(),
@@ -116,21 +116,23 @@ mod tests {
         for _ in 0..AT_WORK {
             held.push(turns.take("a").await.map_err(drop).unwrap());
         }
-        let waiting: Vec<_> = (AT_WORK..OF_A_VIEWER)
-            .map(|_| {
-                let turns = turns.clone();
-                tokio::spawn(async move { said(&turns, "a").await })
-            })
-            .collect();
+        let mut waiting = Vec::new();
+        for _ in AT_WORK..OF_A_VIEWER {
+            waiting.push(tokio::spawn(said(turns.clone(), "a")));
+        }
         tokio::task::yield_now().await;
-        assert!(said(&turns, "a").await.starts_with("busy 8 questions"));
-        assert!(said(&turns, "b").await.starts_with("busy too much"));
+        assert!(
+            said(turns.clone(), "a")
+                .await
+                .starts_with("busy 8 questions")
+        );
+        assert!(said(turns.clone(), "b").await.starts_with("busy too much"));
         for one in waiting {
             assert!(one.await.unwrap().starts_with("busy too much"));
         }
         held.pop();
-        assert_eq!(said(&turns, "b").await, "a turn");
-        assert_eq!(said(&turns, "a").await, "a turn");
+        assert_eq!(said(turns.clone(), "b").await, "a turn");
+        assert_eq!(said(turns.clone(), "a").await, "a turn");
         drop(held);
         assert!(turns.viewers.lock().unwrap().is_empty());
     }
