@@ -1,5 +1,6 @@
 //! `cargo xtask test`: everything that CI runs, the quick things first, each to its end.
 
+mod api;
 mod harness;
 mod once;
 
@@ -42,6 +43,8 @@ enum Stage {
     Check,
     /// What needs neither kernel nor second process
     Unit,
+    /// The collector's HTTP API, against its description
+    Api,
     /// The daemon on this host, watching by fanotify
     Host,
     /// The probes, on every kernel of the matrix
@@ -94,6 +97,7 @@ pub(crate) fn run(args: &TestArgs) -> Result<()> {
     let mut needs = Vec::new();
     needs.extend(wanted(Stage::Check).then_some(Need::Check));
     needs.extend(in_guests.then_some(Need::Guests));
+    needs.extend(wanted(Stage::Api).then_some(Need::Api));
     install_missing(&needs)?;
     let mut summary = Summary::default();
     // Downloads and images take minutes, of which most is waiting: they go on beside the compiling.
@@ -108,6 +112,9 @@ pub(crate) fn run(args: &TestArgs) -> Result<()> {
     if wanted(Stage::Unit) {
         let result = unit(&mut summary);
         record(&mut summary, "unit", result);
+    }
+    if wanted(Stage::Api) {
+        record(&mut summary, "api", api::run());
     }
     let mut places = Vec::new();
     places.extend(wanted(Stage::Host).then_some(Place::Host));
