@@ -97,7 +97,8 @@ fn whole(asked: &Asked<'_>, store: &HealthReader) -> Result<CheckBody, store::Er
         return Ok(check("store", CheckState::Ok, detail));
     }
     let restored = store.restored()?;
-    let restored = restored.map_or_else(String::new, |at| format!(", put back from a copy {at}"));
+    let restored =
+        restored.map_or_else(String::new, |at| format!(", put back from a copy at {at}"));
     let detail = format!("whole, {mib} MiB, schema {schema}{restored}");
     Ok(check("store", CheckState::Ok, detail))
 }

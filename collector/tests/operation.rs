@@ -5,6 +5,8 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 
 use change::{Kind, Op, Timestamp};
 use serde_json::{Value, json};
@@ -12,7 +14,10 @@ use simulation::deeds::{change, person};
 use simulation::host::Host;
 use simulation::inventory::{Role, setting, subject};
 use tempfile::TempDir;
-use tracer_collector::store::{Applicant, Certificate, Enrolment, Permit, Store, database};
+use tracer_collector::fleet::{Fleet as _, LogQuery};
+use tracer_collector::store::{
+    Applicant, Certificate, Enrolment, HealthReader, Permit, Reader, Store, back_up, database,
+};
 
 /// Minutes before now.
 fn ago(minutes: i64) -> Timestamp {
@@ -186,9 +191,51 @@ fn a_store_that_was_put_back_answers_as_it_did_when_the_copy_was_taken() {
     );
     // The token that was open when the copy was taken may have been used since.
     assert!(
-        state(&found, "host tokens").1.starts_with("0 are open"),
+        state(&found, "host tokens").1.starts_with("open 0"),
         "{found:#?}"
     );
+}
+
+#[test]
+fn copies_that_are_taken_while_hosts_send_are_each_of_one_moment() {
+    let mut collector = Collector::new();
+    let copies = tempfile::tempdir().unwrap();
+    let store = database(collector.path());
+    let is_over = AtomicBool::new(false);
+    let counts = thread::scope(|scope| {
+        scope.spawn(|| {
+            while !is_over.load(Ordering::Relaxed) {
+                collector.log("10", "20");
+            }
+        });
+        let counts: Vec<_> = (0..5)
+            .map(|number| {
+                let folder = copies.path().join(number.to_string());
+                fs::create_dir(&folder).unwrap();
+                let copied = back_up(&store, &database(&folder), None, ago(0));
+                copied.map(|copy| (folder, copy.changes))
+            })
+            .collect();
+        // Whatever went wrong, the one who writes must end.
+        is_over.store(true, Ordering::Relaxed);
+        counts
+    });
+    let counts: Vec<_> = counts.into_iter().map(Result::unwrap).collect();
+    for (folder, changes) in &counts {
+        let damage = HealthReader::open(&database(folder)).unwrap().damage(true);
+        assert_eq!(damage.unwrap(), [""; 0]);
+        let copy = Reader::open(folder).unwrap();
+        let hosts = copy.hosts().unwrap();
+        let all = LogQuery {
+            limit: usize::MAX,
+            ..LogQuery::default()
+        };
+        // What is said to be there and what is there are of the same moment.
+        let said: u64 = hosts.iter().map(|host| host.durable_seq).sum();
+        let there = copy.log(&all).unwrap().len() as u64;
+        assert_eq!((said, there), (*changes, *changes));
+    }
+    assert!(counts[4].1 > counts[0].1, "nothing was sent meanwhile");
 }
 
 #[test]
@@ -302,7 +349,7 @@ fn doctor_says_what_is_wrong_and_ends_so() {
     assert!(
         state(&found, "host tokens")
             .1
-            .contains("1 are open, 1 of them for any host"),
+            .contains("open 1, of which for any host 1"),
         "{found:#?}"
     );
 
@@ -311,11 +358,7 @@ fn doctor_says_what_is_wrong_and_ends_so() {
         &["doctor", "--json", "--stale-before", "2262-01-01"],
     );
     assert_eq!(state(&lines(&stale), "hosts").0, "degraded");
-    assert!(
-        state(&lines(&stale), "hosts")
-            .1
-            .contains("3 have stopped reporting")
-    );
+    assert!(state(&lines(&stale), "hosts").1.contains("stale 3 ("));
 }
 
 #[test]

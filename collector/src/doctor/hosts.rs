@@ -20,19 +20,19 @@ pub(super) fn standing(roster: &Roster) -> CheckBody {
     if cloned > 0 {
         let names = names(Standing::Cloned);
         wrong.push(format!(
-            "{cloned} share a machine id with another: give each its own and enrol it ({names})"
+            "cloned {cloned} ({names}): machines share an id, so give each its own and enrol it"
         ));
     }
     if stale > 0 {
         let names = names(Standing::Stale);
         wrong.push(format!(
-            "{stale} have stopped reporting: look at `tracer status` there, or revoke them ({names})"
+            "stale {stale} ({names}): they have stopped reporting, so look at `tracer status` there, or revoke them"
         ));
     }
     if wrong.is_empty() {
-        return check(name, CheckState::Ok, format!("{current} report"));
+        return check(name, CheckState::Ok, format!("reporting {current}"));
     }
-    let detail = format!("{current} report; {}", wrong.join("; "));
+    let detail = format!("reporting {current}; {}", wrong.join("; "));
     check(name, CheckState::Degraded, detail)
 }
 
@@ -42,12 +42,12 @@ pub(super) fn certificates(enrolled: &[EnrolledHost], now: Timestamp) -> CheckBo
     let is_over = |host: &&EnrolledHost| host.expires.is_none_or(|expires| expires <= now);
     let over: Vec<_> = may_send.clone().filter(is_over).collect();
     if over.is_empty() {
-        let detail = format!("of all {} enrolled hosts hold", may_send.count());
+        let detail = format!("all hold, of {} enrolled", may_send.count());
         return check(name, CheckState::Ok, detail);
     }
     let names = first_of(over.iter().map(|host| host.hostname.as_str()));
     let detail = format!(
-        "of {} hosts have ended, so they cannot send: enrol them again, or revoke them ({names})",
+        "ended on {} ({names}): no host can send without, so enrol it again, or revoke it",
         over.len()
     );
     check(name, CheckState::Degraded, detail)
@@ -68,8 +68,8 @@ pub(super) fn rewritten(enrolled: &[EnrolledHost]) -> CheckBody {
     }
     let names = first_of(found.iter().map(|host| host.hostname.as_str()));
     let detail = format!(
-        "the logs of {} hosts are others than they had sent before: find out who changed their stores, then enrol them \
-         again ({names}; see `tracer-collector enrolled`)",
+        "rewritten on {} ({names}): the log is another one than was sent before; find out who changed the store there, \
+         then enrol the host again; see `tracer-collector enrolled`",
         found.len()
     );
     check(name, CheckState::Missing, detail)
@@ -106,14 +106,11 @@ mod tests {
         let told = certificates(&fine, at(10));
         assert_eq!(
             (told.state, told.detail),
-            (CheckState::Ok, "of all 1 enrolled hosts hold".to_owned())
+            (CheckState::Ok, "all hold, of 1 enrolled".to_owned())
         );
         let told = certificates(&[host("a", 10), host("b", 11), revoked], at(10));
         assert_eq!(told.state, CheckState::Degraded);
-        assert!(
-            told.detail.contains("of 1 hosts") && told.detail.ends_with("(a)"),
-            "{told:?}"
-        );
+        assert!(told.detail.starts_with("ended on 1 (a): "), "{told:?}");
     }
 
     #[test]

@@ -23,14 +23,14 @@ pub(super) fn of_hosts(open: &[OpenToken], now: Timestamp) -> CheckBody {
         .max_by_key(|token| token.expires)
     {
         let detail = format!(
-            "{count} are open, and whoever has one of {} can enrol any host, until {}: name the host and say \
-             `--expires` when making one",
+            "open {count}, and whoever has one of {} can enrol any host, until {}: name the host and say `--expires` when \
+             making one",
             for_any.len(),
             longest.expires
         );
         return check(name, CheckState::Degraded, detail);
     }
-    let detail = format!("{count} are open, {} of them for any host", for_any.len());
+    let detail = format!("open {count}, of which for any host {}", for_any.len());
     check(name, CheckState::Ok, detail)
 }
 
@@ -40,12 +40,12 @@ pub(super) fn of_viewers(tokens: &[ViewToken], now: Timestamp) -> CheckBody {
     let soon = now.plus_nanos(ENDS_NS);
     let ending = open.iter().filter(|token| token.expires <= soon);
     if ending.clone().count() == 0 {
-        let detail = format!("{} are good", open.len());
+        let detail = format!("good {}", open.len());
         return check(name, CheckState::Ok, detail);
     }
     let names = first_of(ending.map(|token| token.name.as_str()));
     let detail = format!(
-        "{} are good, of which some end within a week: make others, and hand them over ({names})",
+        "good {}, and within a week these end: {names}; make others, and hand them over",
         open.len()
     );
     check(name, CheckState::Degraded, detail)
@@ -92,11 +92,11 @@ mod tests {
         let told = of_viewers(&fine, day(2));
         assert_eq!(
             (told.state, told.detail),
-            (CheckState::Ok, "1 are good".to_owned())
+            (CheckState::Ok, "good 1".to_owned())
         );
         let told = of_viewers(&[token("grafana", 8, None)], day(2));
         assert!(
-            told.state == CheckState::Degraded && told.detail.contains("(grafana)"),
+            told.state == CheckState::Degraded && told.detail.contains("end: grafana;"),
             "{told:?}"
         );
     }
