@@ -212,8 +212,8 @@ fn copies_that_are_taken_while_hosts_send_are_each_of_one_moment() {
             .map(|number| {
                 let folder = copies.path().join(number.to_string());
                 fs::create_dir(&folder).unwrap();
-                let copied = back_up(&store, &database(&folder), None, ago(0));
-                copied.map(|copy| (folder, copy.changes))
+                let made = back_up(&store, &database(&folder), None, ago(0));
+                made.map(|copy| (folder, copy.changes))
             })
             .collect();
         // Whatever went wrong, the one who writes must end.
