@@ -14,9 +14,10 @@ use change::wire::{ACKNOWLEDGED, BATCHES, ENROL, MISSING, MOST_FRAME_BYTES, RENE
 pub use error::Error;
 
 use crate::admission::Admission;
-use crate::authority::Authority;
+use crate::authority::{Authority, Shown};
 use crate::clock::now;
-use crate::store::{self, Credential, Enrolment, KnownReader, Member, Store};
+use crate::metrics::Metrics;
+use crate::store::{self, Certificate, Credential, Enrolment, KnownReader, Member, Store};
 
 /// A request that is no batch is no longer than this.
 const MOST_BODY_BYTES: usize = 128 << 10;
@@ -36,11 +37,13 @@ pub struct ApiState {
     pub admission: Admission,
     /// How long certificates of hosts hold.
     pub certificate_lifetime: Duration,
+    /// Counts what is taken and refused.
+    pub metrics: Arc<Metrics>,
 }
 
-/// The certificate with which a connection was made, if it was with one: its SHA-256.
-#[derive(Clone, Copy, Debug)]
-pub struct Peer(pub Option<[u8; 32]>);
+/// The certificate with which a connection was made, if it was with one.
+#[derive(Clone, Debug)]
+pub struct Peer(pub Option<Arc<Shown>>);
 
 /// All routes.
 pub fn router(state: ApiState) -> Router {
@@ -63,9 +66,9 @@ pub fn router(state: ApiState) -> Router {
 
 impl ApiState {
     /// The host that a connection is of. Asked at each request, as a host may be revoked meanwhile.
-    async fn member(&self, Peer(fingerprint): Peer) -> Result<Member, Error> {
-        let fingerprint = fingerprint.ok_or(Error::NoCertificate)?;
-        let credential = self.enrolment(move |enrolment| enrolment.credential(&fingerprint, now()));
+    async fn member(&self, Peer(shown): Peer) -> Result<Member, Error> {
+        let shown = shown.ok_or(Error::NoCertificate)?;
+        let credential = self.enrolment(move |enrolment| credential(enrolment, &shown));
         match credential.await? {
             Credential::Good(member) => Ok(member),
             Credential::Revoked => Err(Error::Revoked),
@@ -103,6 +106,31 @@ impl ApiState {
         })
         .await??)
     }
+}
+
+/// What a certificate is worth. One that is not known may have been made after the copy was taken from which the store
+/// was put back.
+fn credential(enrolment: &mut Enrolment, shown: &Shown) -> Result<Credential, store::Error> {
+    let Shown {
+        fingerprint,
+        name,
+        issued,
+        expires,
+    } = shown;
+    let known = enrolment.credential(fingerprint, now())?;
+    if known != Credential::Unknown {
+        return Ok(known);
+    }
+    let certificate = Certificate {
+        fingerprint: *fingerprint,
+        issued: *issued,
+        expires: *expires,
+    };
+    if !enrolment.adopt(name, certificate)? {
+        return Ok(Credential::Unknown);
+    }
+    tracing::info!(host = %name, "took in a certificate that was made before the store was put back");
+    enrolment.credential(fingerprint, now())
 }
 
 async fn blocking<T: Send + 'static>(

@@ -1,6 +1,8 @@
 //! The collector's own certificate authority: made when it is first needed, kept in one file that only its
 //! owner can read, and trusted by the hosts that it enrolled for nothing but this collector.
 
+mod shown;
+
 use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -16,11 +18,13 @@ use rcgen::{
 };
 use rustls::crypto::ring;
 use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::server::WebPkiClientVerifier;
 use rustls::{RootCertStore, ServerConfig};
 use sha2::{Digest as _, Sha256};
 use time::OffsetDateTime;
+
+pub use self::shown::Shown;
 
 /// The file with key and certificate.
 const FILE: &str = "authority.pem";
@@ -106,6 +110,25 @@ impl Authority {
         }
     }
 
+    /// Opens the authority in a state directory; none where there is none.
+    pub fn find(state_dir: &Path) -> Result<Option<Self>, Error> {
+        match read(&state_dir.join(FILE)) {
+            Err(Error::File { source, .. }) if source.kind() == io::ErrorKind::NotFound => Ok(None),
+            read => read.map(Some),
+        }
+    }
+
+    /// Puts an authority into a state directory that has none, from what its file held.
+    pub fn restore(state_dir: &Path, text: &str) -> Result<Self, Error> {
+        let path = state_dir.join(FILE);
+        write_new(&path, text).map_err(|source| Error::File {
+            doing: "write authority",
+            path: path.clone(),
+            source,
+        })?;
+        read(&path)
+    }
+
     /// SHA-256 of its certificate, by which hosts know it.
     pub fn fingerprint(&self) -> [u8; 32] {
         Sha256::digest(&self.certificate).into()
@@ -116,21 +139,19 @@ impl Authority {
         &self.pem
     }
 
+    /// Until when it holds.
+    pub fn expires(&self) -> Option<Timestamp> {
+        Shown::read(&self.certificate).map(|own| own.expires)
+    }
+
     /// The public key by which it countersigns, a point on P-256 in hex digits.
     pub fn countersigns_by(&self) -> String {
         hex(self.issuer.key().public_key_raw())
     }
 
-    /// How the collector speaks TLS: proves its name by a fresh certificate, and takes certificates of hosts
-    /// that this authority made. Who has none may only enrol.
+    /// How the collector speaks TLS with hosts: proves its name by a fresh certificate, and takes certificates of
+    /// hosts that this authority made. Who has none may only enrol.
     pub fn server(&self, now: Timestamp) -> Result<ServerConfig, Error> {
-        let tls = |error: &dyn std::fmt::Display| Error::Tls(error.to_string());
-        let key = KeyPair::generate()?;
-        let mut params = CertificateParams::new([COLLECTOR_NAME.to_owned()])?;
-        params.distinguished_name = named(COLLECTOR_NAME);
-        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
-        hold(&mut params, now, OWN_LIFETIME);
-        let own = params.signed_by(&key, &self.issuer)?;
         let mut roots = RootCertStore::empty();
         roots
             .add(self.certificate.clone())
@@ -141,14 +162,35 @@ impl Authority {
                 .allow_unauthenticated()
                 .build()
                 .map_err(|error| tls(&error))?;
-        let chain = vec![own.der().clone(), self.certificate.clone()];
-        let key = PrivatePkcs8KeyDer::from(key.serialize_der());
+        let (chain, key) = self.own_certificate(now)?;
         ServerConfig::builder_with_provider(provider)
             .with_protocol_versions(&[&rustls::version::TLS13])
             .map_err(|error| tls(&error))?
             .with_client_cert_verifier(verifier)
-            .with_single_cert(chain, key.into())
+            .with_single_cert(chain, key)
             .map_err(|error| tls(&error))
+    }
+
+    /// How the collector speaks TLS with viewers: proves its name in the same way, and asks for no certificate.
+    pub fn viewers(&self, now: Timestamp) -> Result<ServerConfig, Error> {
+        let (chain, key) = self.own_certificate(now)?;
+        without_client_certificates(chain, key)
+    }
+
+    /// A fresh certificate of the collector's, up to the authority, and its key.
+    fn own_certificate(
+        &self,
+        now: Timestamp,
+    ) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>), Error> {
+        let key = KeyPair::generate()?;
+        let mut params = CertificateParams::new([COLLECTOR_NAME.to_owned()])?;
+        params.distinguished_name = named(COLLECTOR_NAME);
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+        hold(&mut params, now, OWN_LIFETIME);
+        let own = params.signed_by(&key, &self.issuer)?;
+        let chain = vec![own.der().clone(), self.certificate.clone()];
+        let key = PrivatePkcs8KeyDer::from(key.serialize_der());
+        Ok((chain, key.into()))
     }
 
     /// Makes a certificate for a host. Of its request only the key counts, which it proves to have.
@@ -192,6 +234,44 @@ impl Authority {
     }
 }
 
+/// The file with key and certificate in a state directory.
+pub fn file(state_dir: &Path) -> PathBuf {
+    state_dir.join(FILE)
+}
+
+/// How to speak TLS with viewers by a certificate that somebody else made: a file with its chain and its key in PEM.
+pub fn viewers_by(file: &Path) -> Result<ServerConfig, Error> {
+    let text = fs::read(file).map_err(|source| Error::File {
+        doing: "read certificate",
+        path: file.to_owned(),
+        source,
+    })?;
+    let in_file = |what: &dyn std::fmt::Display| tls(&format!("`{}`: {what}", file.display()));
+    let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&text).collect();
+    let chain = chain.map_err(|error| in_file(&error))?;
+    if chain.is_empty() {
+        return Err(in_file(&"there is no certificate in it"));
+    }
+    let key = PrivateKeyDer::from_pem_slice(&text).map_err(|error| in_file(&error))?;
+    without_client_certificates(chain, key)
+}
+
+fn without_client_certificates(
+    chain: Vec<CertificateDer<'static>>,
+    key: PrivateKeyDer<'static>,
+) -> Result<ServerConfig, Error> {
+    ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_protocol_versions(&[&rustls::version::TLS13])
+        .map_err(|error| tls(&error))?
+        .with_no_client_auth()
+        .with_single_cert(chain, key)
+        .map_err(|error| tls(&error))
+}
+
+fn tls(error: &dyn std::fmt::Display) -> Error {
+    Error::Tls(error.to_string())
+}
+
 /// SHA-256 of a certificate.
 pub fn fingerprint(certificate: &CertificateDer<'_>) -> [u8; 32] {
     Sha256::digest(certificate).into()
@@ -224,6 +304,9 @@ fn read(path: &Path) -> Result<Authority, Error> {
     let key = KeyPair::from_pem(&text).map_err(|error| damaged(&error))?;
     let certificate =
         CertificateDer::from_pem_slice(text.as_bytes()).map_err(|error| damaged(&error))?;
+    if shown::public_key(&certificate).as_deref() != Some(key.public_key_raw()) {
+        return Err(damaged(&"its key is not that of its certificate"));
+    }
     let issuer = Issuer::from_ca_cert_der(&certificate, key).map_err(|error| damaged(&error))?;
     let begin = text.find("-----BEGIN CERTIFICATE-----");
     let pem = begin

@@ -1,7 +1,9 @@
 //! The command line: the list of commands, what they share, and their exit codes.
 //! One file a command; its doc comments are the manual.
 
+mod backup;
 mod compare;
+mod doctor;
 mod enrol;
 mod enrolled;
 mod error;
@@ -11,6 +13,7 @@ mod hosts;
 mod log;
 mod markers;
 mod outliers;
+mod restore;
 mod revoke;
 mod runs;
 mod serve;
@@ -19,6 +22,7 @@ mod sessions;
 mod suspects;
 mod tidy;
 mod timeline;
+mod token;
 mod who;
 
 use std::fs::DirBuilder;
@@ -89,6 +93,10 @@ enum Command {
     Enrol(enrol::EnrolArgs),
     Enrolled(enrolled::EnrolledArgs),
     Revoke(revoke::RevokeArgs),
+    Token(token::TokenArgs),
+    Backup(backup::BackupArgs),
+    Restore(restore::RestoreArgs),
+    Doctor(doctor::DoctorArgs),
     Hosts(hosts::HostsArgs),
     Compare(compare::CompareArgs),
     Outliers(outliers::OutliersArgs),
@@ -148,6 +156,10 @@ pub fn run(cli: Cli) -> Exit {
         Command::Enrol(args) => args.run(&context),
         Command::Enrolled(args) => args.run(&context),
         Command::Revoke(args) => args.run(&context),
+        Command::Token(args) => args.run(&context),
+        Command::Backup(args) => args.run(&context),
+        Command::Restore(args) => args.run(&context),
+        Command::Doctor(args) => args.run(&context),
         Command::Hosts(args) => args.run(&context),
         Command::Compare(args) => args.run(&context),
         Command::Outliers(args) => args.run(&context),

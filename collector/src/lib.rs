@@ -9,10 +9,16 @@ pub mod store;
 
 pub mod questions;
 
+pub mod metrics;
+
 pub mod admission;
 pub mod api;
 pub mod serve;
 pub mod tidying;
+
+pub mod view;
+
+pub mod doctor;
 
 pub mod cli;
 pub mod output;

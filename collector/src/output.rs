@@ -6,9 +6,11 @@ mod enrolled;
 mod groups;
 mod host;
 mod marker;
+mod operation;
 mod runs;
 mod tidied;
 mod timeline;
+mod token;
 mod words;
 
 use std::io::{self, Write as _};
@@ -22,9 +24,11 @@ pub use self::enrolled::enrolled_line;
 pub use self::groups::group_comparison;
 pub use self::host::{ListedHost, host_line};
 pub use self::marker::marker_line;
+pub use self::operation::{backup, check_line, restored};
 pub use self::runs::{recap, run_in_full, run_line, session_line};
 pub use self::tidied::tidied;
 pub use self::timeline::timeline_line;
+pub use self::token::token_line;
 pub use self::words::change_line;
 
 /// What the words depend on.

@@ -1,6 +1,7 @@
 //! Listens for hosts: TLS, and a bound on connections and on how long one may do nothing.
 
 use std::io;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -15,9 +16,11 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::admission::Admission;
 use crate::api::{ApiState, Peer, router};
-use crate::authority::{self, Authority, fingerprint};
+use crate::authority::{self, Authority, Shown};
 use crate::clock::now;
+use crate::metrics::Metrics;
 use crate::store::{self, Enrolment, KnownReader, Store};
+use crate::view::{self, ViewState, Wire};
 
 /// So many hosts are connected at a time.
 const CONNECTIONS: usize = 20_000;
@@ -53,10 +56,22 @@ pub enum Error {
     Authority(#[from] authority::Error),
 }
 
+/// Says how to serve viewers.
+#[derive(Clone, Debug)]
+pub struct Viewing {
+    /// Where to listen.
+    pub address: SocketAddr,
+    /// A certificate that somebody else made, with its key; the collector's own otherwise.
+    pub certificate: Option<PathBuf>,
+}
+
 /// What is open to serve from.
 pub struct Server {
     tls: TlsAcceptor,
     router: Router,
+    metrics: Arc<Metrics>,
+    authority: Arc<Authority>,
+    state_dir: PathBuf,
 }
 
 impl Server {
@@ -68,8 +83,25 @@ impl Server {
         } = serving;
         let authority = Authority::open(state_dir, now())?;
         let tls = TlsAcceptor::from(Arc::new(authority.server(now())?));
-        let router = router(state(state_dir, authority, *certificate_lifetime)?);
-        Ok(Self { tls, router })
+        let state = state(state_dir, authority, *certificate_lifetime)?;
+        Ok(Self {
+            tls,
+            metrics: Arc::clone(&state.metrics),
+            authority: Arc::clone(&state.authority),
+            router: router(state),
+            state_dir: state_dir.clone(),
+        })
+    }
+
+    /// What answers viewers beside this, with the same counts. Plain where nobody else can listen, on the loopback.
+    pub fn view(&self, viewing: &Viewing) -> Result<view::Server, Error> {
+        let wire = match &viewing.certificate {
+            Some(file) => Wire::Tls(Arc::new(authority::viewers_by(file)?)),
+            None if viewing.address.ip().is_loopback() => Wire::Plain,
+            None => Wire::Tls(Arc::new(self.authority.viewers(now())?)),
+        };
+        let state = ViewState::open(&self.state_dir, Arc::clone(&self.metrics))?;
+        Ok(view::Server::new(state, wire))
     }
 
     /// Serves until `shutdown` completes and the requests under way have ended.
@@ -132,11 +164,12 @@ fn state(
         known: Arc::new(Mutex::new(known)),
         admission: Admission::default(),
         certificate_lifetime,
+        metrics: Arc::new(Metrics::new(now())),
     })
 }
 
 /// A connection that ended before it began is nothing; without descriptors there is a moment to wait.
-async fn accept_failed(error: &io::Error) {
+pub(crate) async fn accept_failed(error: &io::Error) {
     let is_its_own = matches!(
         error.kind(),
         io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset
@@ -172,7 +205,7 @@ impl Connection {
         };
         let (_, session) = stream.get_ref();
         let shown = session.peer_certificates().and_then(<[_]>::first);
-        let peer = Peer(shown.map(fingerprint));
+        let peer = Peer(shown.and_then(Shown::read).map(Arc::new));
         // A stranger keeps its place as one, and has not long.
         let (stranger, patience) = match peer {
             Peer(Some(_)) => {

@@ -1,6 +1,7 @@
 //! The store: one `SQLite` database with every host's log and the facts that they fold into.
 //! The only door to `SQLite`: its types never leave here, but as the cause of an error.
 
+mod backup;
 mod changes;
 mod connection;
 mod contents;
@@ -8,6 +9,7 @@ mod enrolment;
 mod error;
 mod facts;
 mod gaps;
+mod health;
 mod holders;
 mod hosts;
 mod ingest;
@@ -15,11 +17,14 @@ mod known;
 mod markers;
 mod names;
 mod reader;
+mod restore;
 mod runs;
 mod search;
 mod sessions;
 mod tidy;
+mod view_tokens;
 
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
@@ -27,16 +32,21 @@ use change::Timestamp;
 use change::wire::Batch;
 use rusqlite::Connection;
 
+pub use self::backup::{Backup, back_up};
+pub use self::changes::LogPlace;
 pub use self::enrolment::{
     Applicant, Certificate, Credential, EnrolledHost, Enrolment, Finding, Labels, Member, Permit,
     Refusal,
 };
 pub use self::error::Error;
+pub use self::health::{HealthReader, OpenToken};
 pub use self::known::KnownReader;
 pub use self::markers::Markers;
 use self::names::Names;
 pub use self::reader::Reader;
+pub use self::restore::{Draft, Restored, take as take_backup};
 pub use self::tidy::{IsEnded, Tidied, Tidy};
+pub use self::view_tokens::{Scope, ViewToken, ViewTokenReader, ViewTokens};
 use crate::fleet::HostId;
 
 /// The store's file within the state directory.
@@ -45,6 +55,13 @@ const FILE: &str = "collector.db";
 /// Where the store's database is within a state directory.
 pub fn database(state_dir: &Path) -> PathBuf {
     state_dir.join(FILE)
+}
+
+/// How large the store in a state directory is, with what is not checkpointed yet.
+pub fn size_bytes(state_dir: &Path) -> u64 {
+    let files = ["", "-wal"].map(|suffix| state_dir.join(format!("{FILE}{suffix}")));
+    let sizes = files.iter().filter_map(|file| fs::metadata(file).ok());
+    sizes.map(|found| found.len()).sum()
 }
 
 /// Says what of a host's log is on the disk.

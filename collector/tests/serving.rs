@@ -27,8 +27,11 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 use tokio_rustls::TlsConnector;
 use tracer_collector::authority::Authority;
-use tracer_collector::serve::{Server, Serving};
-use tracer_collector::store::{Enrolment, Permit, database};
+use tracer_collector::serve::{Server, Serving, Viewing};
+use tracer_collector::store::{
+    Enrolment, Permit, Scope, ViewToken, ViewTokens, back_up, database, take_backup,
+};
+use tracer_collector::view::Secret;
 
 const MACHINE: &str = "5f3c";
 
@@ -36,6 +39,7 @@ const MACHINE: &str = "5f3c";
 struct Collector {
     state: TempDir,
     address: SocketAddr,
+    view: SocketAddr,
     _stop: oneshot::Sender<()>,
 }
 
@@ -55,7 +59,10 @@ fn in_seconds(seconds: i64) -> Timestamp {
 
 impl Collector {
     async fn start() -> Self {
-        let state = tempfile::tempdir().unwrap();
+        Self::start_in(tempfile::tempdir().unwrap()).await
+    }
+
+    async fn start_in(state: TempDir) -> Self {
         let server = Server::open(&Serving {
             state_dir: state.path().to_owned(),
             certificate_lifetime: Duration::from_hours(1),
@@ -64,12 +71,21 @@ impl Collector {
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = oneshot::channel();
         let server = server.unwrap();
+        // Any address but the loopback's: viewers are spoken to with TLS.
+        let viewers = TcpListener::bind("0.0.0.0:0").await.unwrap();
+        let viewing = Viewing {
+            address: viewers.local_addr().unwrap(),
+            certificate: None,
+        };
+        let view = server.view(&viewing).unwrap();
+        tokio::spawn(view.run(viewers, std::future::pending()));
         tokio::spawn(server.run(listener, async move {
             drop(stopped.await);
         }));
         Self {
             state,
             address,
+            view: SocketAddr::from(([127, 0, 0, 1], viewing.address.port())),
             _stop: stop,
         }
     }
@@ -159,6 +175,31 @@ impl Collector {
         let (_, body) = text.split_once("\r\n\r\n").unwrap_or_default();
         let body = serde_json::from_str(body).unwrap_or(Value::String(body.to_owned()));
         Ok((status.ok_or(std::io::ErrorKind::UnexpectedEof)?, body))
+    }
+
+    /// What `/metrics` says to whoever trusts the authority.
+    async fn metrics(&self) -> String {
+        let secret = Secret([5; 20]);
+        let token = ViewToken {
+            name: "prometheus".to_owned(),
+            scopes: [Scope::Metrics].into(),
+            made: now(),
+            expires: in_seconds(60),
+            revoked: None,
+        };
+        let mut tokens = ViewTokens::open(&self.store()).unwrap();
+        tokens.keep(&secret.hash(), &token).unwrap();
+        let name = ServerName::try_from(COLLECTOR_NAME).unwrap();
+        let connector = TlsConnector::from(Arc::new(tls(self.authority().pem(), None)));
+        let stream = TcpStream::connect(self.view).await.unwrap();
+        let mut stream = connector.connect(name, stream).await.unwrap();
+        let head = format!(
+            "GET /metrics HTTP/1.1\r\nhost: x\r\nconnection: close\r\nauthorization: bearer {secret}\r\n\r\n"
+        );
+        stream.write_all(head.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        drop(stream.read_to_string(&mut answer).await);
+        answer
     }
 
     /// Sends any bytes, and reads what comes until the end.
@@ -547,4 +588,114 @@ async fn a_second_batch_of_a_host_comes_again_later() {
         "{}",
         String::from_utf8_lossy(&answer)
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_taken_and_refused_is_counted() {
+    let collector = Collector::start().await;
+    let host = collector.enrolled(MACHINE).await;
+    assert_eq!(collector.push(&host, &batch(1, 10)).await.0, 200);
+    assert_eq!(collector.push(&host, &batch(1, 10)).await.0, 200);
+    assert_eq!(collector.push(&host, &batch(11, 14)).await.0, 200);
+    assert_eq!(collector.push(&host, &batch(16, 17)).await.0, 409);
+    assert_eq!(collector.post(None, BATCHES, b"x").await.0, 401);
+    let told = collector.metrics().await;
+    for line in [
+        "tracer_collector_batches_total 3",
+        "tracer_collector_changes_total 14",
+        "tracer_collector_batches_refused_total{reason=\"hole\"} 1",
+        "tracer_collector_batches_refused_total{reason=\"no-certificate\"} 1",
+        "tracer_collector_acknowledge_seconds_count 3",
+        "tracer_collector_enrolled_hosts 1",
+        "tracer_collector_hosts{standing=\"fresh\"} 1",
+    ] {
+        assert!(told.lines().any(|one| one == line), "{line}\n{told}");
+    }
+    // Who speaks without TLS there is told nothing.
+    let mut plain = TcpStream::connect(collector.view).await.unwrap();
+    plain
+        .write_all(b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n")
+        .await
+        .unwrap();
+    let mut answer = Vec::new();
+    drop(plain.read_to_end(&mut answer).await);
+    assert!(
+        !String::from_utf8_lossy(&answer).contains("ok"),
+        "{answer:?}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn hosts_go_on_after_the_collector_was_put_back_from_a_copy() {
+    let collector = Collector::start().await;
+    let (host, gone) = (
+        collector.enrolled(MACHINE).await,
+        collector.enrolled("gone").await,
+    );
+    let batch_of_gone = |first, last| {
+        let mut batch = batch(first, last);
+        batch.sender.machine = "gone".to_owned();
+        batch
+            .changes
+            .iter_mut()
+            .for_each(|change| change.host = "gone".to_owned());
+        batch
+    };
+    assert_eq!(collector.push(&host, &batch(1, 10)).await.0, 200);
+    assert_eq!(collector.push(&gone, &batch_of_gone(1, 3)).await.0, 200);
+    let copy = collector.state.path().join("copy");
+    let authority = std::fs::read_to_string(collector.state.path().join("authority.pem")).unwrap();
+    back_up(&collector.store(), &copy, Some(&authority), now()).unwrap();
+
+    // What comes after the copy: changes, a certificate, a host.
+    assert_eq!(collector.push(&host, &batch(11, 20)).await.0, 200);
+    let key = KeyPair::generate().unwrap();
+    let body = serde_json::to_vec(&RenewBody {
+        request: request(&key),
+    })
+    .unwrap();
+    let (status, given) = collector.post(Some(&host), RENEW, &body).await;
+    assert_eq!(status, 200);
+    let renewed = Host {
+        key: key.serialize_pem(),
+        given: serde_json::from_value(given).unwrap(),
+    };
+    let late = collector.enrolled("late").await;
+
+    let state = tempfile::tempdir().unwrap();
+    Authority::restore(state.path(), &authority).unwrap();
+    let draft = take_backup(&copy, state.path(), None, now()).unwrap();
+    draft.keep().unwrap();
+    let restored = Collector::start_in(state).await;
+    let asked = format!("{ACKNOWLEDGED}?log=log");
+    let (status, has) = restored.get(&renewed, &asked).await;
+    assert_eq!((status, &has["next_seq"]), (200, &json!(11)), "{has}");
+    // It goes on behind what is here, through the head that is known here.
+    assert_eq!(restored.push(&renewed, &batch(16, 20)).await.0, 409);
+    let forged = Batch {
+        before: head(10, "another past"),
+        ..batch(11, 20)
+    };
+    assert_eq!(
+        restored.push(&renewed, &forged).await.1["type"],
+        "rewritten"
+    );
+    let (status, taken) = restored.push(&renewed, &batch(11, 20)).await;
+    assert_eq!((status, &taken["next_seq"]), (200, &json!(21)), "{taken}");
+    let (_, taken) = restored.push(&renewed, &batch(11, 20)).await;
+    assert_eq!(taken["next_seq"], 21, "each change counts once");
+    // The certificate of before holds for its time, too.
+    assert_eq!(restored.get(&host, &asked).await.0, 200);
+    let (status, problem) = restored.get(&late, &asked).await;
+    assert_eq!(
+        (status, &problem["type"]),
+        (401, &json!("unknown-certificate"))
+    );
+
+    // Who is revoked now stays so, and who is enrolled anew has no older certificate.
+    let mut enrolment = Enrolment::open(&restored.store()).unwrap();
+    assert!(enrolment.revoke(MACHINE, now()).unwrap());
+    assert_eq!(restored.get(&renewed, &asked).await.1["type"], "revoked");
+    assert!(enrolment.revoke("gone", now()).unwrap());
+    assert_eq!(restored.get(&gone, &asked).await.1["type"], "revoked");
 }

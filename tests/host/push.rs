@@ -130,6 +130,47 @@ fn nothing_is_lost_and_nothing_comes_twice_when_the_collector_is_killed() {
 }
 
 #[test]
+fn a_collector_that_was_put_back_gets_again_what_it_lost() {
+    let (mut collector, daemon) = (Collector::start(), start());
+    enrolled(&collector, &daemon);
+    shell(&daemon, "echo 1 > a");
+    daemon.one(daemon.tree().join("a"));
+    all_sent(&daemon);
+    let copy = daemon.outside().join("collector.copy");
+    let copy = copy.to_str().unwrap();
+    let copied = collector.run(&["backup", copy]);
+    assert_eq!(copied.code, Some(0), "{copied:?}");
+    shell(&daemon, "for i in $(seq 50); do echo $i > b$i; done");
+    daemon.one(daemon.tree().join("b50"));
+    all_sent(&daemon);
+    collector.kill();
+    for entry in fs::read_dir(collector.state()).unwrap() {
+        fs::remove_file(entry.unwrap().path()).unwrap();
+    }
+    let restored = collector.run(&["restore", copy]);
+    assert_eq!(restored.code, Some(0), "{restored:?}");
+    let lost = collector.taken(daemon.tree().as_path());
+    assert_eq!(lost.len(), 1, "{lost:?}");
+    collector.start_again(&[]);
+    // Who has nothing to send finds out within a minute.
+    shell(&daemon, "echo 2 > c");
+    daemon.one(daemon.tree().join("c"));
+    let told = daemon.log(daemon.tree());
+    let mut told: Vec<_> = told
+        .iter()
+        .filter_map(|change| change["seq"].as_u64())
+        .collect();
+    told.sort_unstable();
+    assert_eq!(told.len(), 52, "{told:?}");
+    wait_for("what was lost is sent again", || {
+        let taken = collector.taken(daemon.tree().as_path());
+        (taken == told)
+            .then_some(())
+            .ok_or(format!("{taken:?}\n{:#}", sending(&daemon)))
+    });
+}
+
+#[test]
 fn a_host_talks_to_no_collector_but_the_one_of_its_token() {
     let (collector, other, daemon) = (Collector::start(), Collector::start(), start());
     let refused = collector.enrol(&daemon, &other.token(&[]));

@@ -38,6 +38,15 @@ pub(crate) fn collector() -> Result<PathBuf> {
     )
 }
 
+/// Builds what fills a collector's store with a simulated fleet, and returns where it is.
+pub(crate) fn simulate() -> Result<PathBuf> {
+    let name = "simulate";
+    executable(
+        cargo("build").args(["--package", "simulation", "--bin", name]),
+        name,
+    )
+}
+
 /// Builds one of the test executables of package `tests` and returns where it is.
 pub(crate) fn tests(target: &str) -> Result<PathBuf> {
     executable(

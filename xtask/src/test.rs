@@ -1,5 +1,6 @@
 //! `cargo xtask test`: everything that CI runs, the quick things first, each to its end.
 
+mod api;
 mod harness;
 mod once;
 
@@ -44,6 +45,8 @@ enum Stage {
     Unit,
     /// The decoders of foreign bytes, for a bounded number of a fuzzer's inputs
     Fuzz,
+    /// The collector's HTTP API, against its description
+    Api,
     /// The daemon on this host, watching by fanotify
     Host,
     /// The probes, on every kernel of the matrix
@@ -97,6 +100,7 @@ pub(crate) fn run(args: &TestArgs) -> Result<()> {
     needs.extend(wanted(Stage::Check).then_some(Need::Check));
     needs.extend(wanted(Stage::Fuzz).then_some(Need::Fuzz));
     needs.extend(in_guests.then_some(Need::Guests));
+    needs.extend(wanted(Stage::Api).then_some(Need::Api));
     install_missing(&needs)?;
     let mut summary = Summary::default();
     // Downloads and images take minutes, of which most is waiting: they go on beside the compiling.
@@ -114,6 +118,8 @@ pub(crate) fn run(args: &TestArgs) -> Result<()> {
     }
     if wanted(Stage::Fuzz) {
         record(&mut summary, "fuzz", fuzz::all(fuzz::BOUNDED));
+    if wanted(Stage::Api) {
+        record(&mut summary, "api", api::run());
     }
     let mut places = Vec::new();
     places.extend(wanted(Stage::Host).then_some(Place::Host));

@@ -27,6 +27,9 @@ const GUEST_PACKAGES: [&str; 10] = [
     "debian-archive-keyring",
 ];
 
+/// Needed to test the collector's HTTP API against its description.
+const API_PACKAGES: [&str; 1] = ["python3-venv"];
+
 /// The linter of the Debian compiler, for the kernel half.
 const DEBIAN_LINTER: &str = "rust-web-clippy";
 
@@ -49,6 +52,8 @@ pub(crate) enum Need {
     Fuzz,
     /// What downloads, builds and boots guests.
     Guests,
+    /// What installs tools from the Python registry.
+    Api,
 }
 
 /// Says what is missing, installs it, and says nothing when all is there.
@@ -116,6 +121,9 @@ fn wanted_packages(
     }
     if needs.contains(&Need::Guests) {
         wanted.extend(GUEST_PACKAGES.map(str::to_owned));
+    }
+    if needs.contains(&Need::Api) {
+        wanted.extend(API_PACKAGES.map(str::to_owned));
     }
     wanted
 }
@@ -238,6 +246,7 @@ fn missing_without_apt(wanted: &[String]) -> Result<Vec<String>> {
         ("btrfs-progs", "mkfs.btrfs"),
         ("xz-utils", "xz"),
         ("openssh-client", "ssh-keygen"),
+        ("python3-venv", "python3"),
     ];
     let there = |package: &String| match programs.iter().find(|(name, _)| name == package) {
         Some((_, program)) => in_path(program),

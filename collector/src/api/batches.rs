@@ -1,7 +1,7 @@
 //! `/v1/batches`, and what a host asks before it sends: what is here of its log, and of contents.
 
-use std::sync::PoisonError;
-use std::time::Duration;
+use std::sync::{Arc, PoisonError};
+use std::time::{Duration, Instant};
 
 use axum::body::{Body, Bytes};
 use axum::extract::rejection::JsonRejection;
@@ -30,11 +30,23 @@ pub(super) async fn take(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Json<AcknowledgedBody>, Error> {
+    let metrics = Arc::clone(&state.metrics);
+    let taken = take_from(state, peer, &headers, body).await;
+    taken.inspect_err(|error| metrics.refused_batch(error.word()))
+}
+
+async fn take_from(
+    state: ApiState,
+    peer: Peer,
+    headers: &HeaderMap,
+    body: Body,
+) -> Result<Json<AcknowledgedBody>, Error> {
     let member = state.member(peer).await?;
-    let length = frame_length(&headers)?;
+    let length = frame_length(headers)?;
     let admitted = state.admission.admit(&member.name, length).await;
     let _admitted = admitted.map_err(Error::Busy)?;
     let frame = arrival(body, length).await?;
+    let arrived = Instant::now();
     let turn = state.admission.turn().await.map_err(Error::Busy)?;
     let working = state.clone();
     let taken = blocking(move || {
@@ -42,7 +54,10 @@ pub(super) async fn take(
         (ingest(&working, &member, &frame, now()), member)
     });
     match taken.await? {
-        (Ok(body), _) => Ok(Json(body)),
+        (Ok((body, new)), _) => {
+            state.metrics.took_batch(length, new, arrived.elapsed());
+            Ok(Json(body))
+        }
         (Err(error), member) => {
             if let Error::Rewritten(finding) = &error {
                 mark(&state, member, finding.to_string()).await?;
@@ -74,15 +89,16 @@ async fn arrival(body: Body, length: usize) -> Result<Bytes, Error> {
         .map_err(|error| Error::BadRequest(format!("read batch: {error}")))
 }
 
+/// Writes a batch; tells with the answer how many of its changes were new.
 fn ingest(
     state: &ApiState,
     member: &Member,
     frame: &[u8],
     received: Timestamp,
-) -> Result<AcknowledgedBody, Error> {
+) -> Result<(AcknowledgedBody, u64), Error> {
     let mut batch = decode(frame)?;
     check(member, &batch)?;
-    refuse_overlap(state, member, &batch)?;
+    let expected = refuse_overlap(state, member, &batch)?;
     // What its operators say a host is counts more than what it says itself.
     batch.sender.labels.extend(member.labels.clone());
     let id = HostId(member.name.clone());
@@ -90,12 +106,11 @@ fn ingest(
     let chain = batch
         .chain
         .filter(|chain| chain.seq == acknowledged.durable_seq);
-    answer(
-        state,
-        (&member.name, &batch.sender.log),
-        (acknowledged.durable_seq + 1, chain),
-        received,
-    )
+    let next_seq = acknowledged.durable_seq + 1;
+    let log = (member.name.as_str(), batch.sender.log.as_str());
+    let body = answer(state, log, (next_seq, chain), received)?;
+    let first_new = expected.max(batch.first_seq);
+    Ok((body, next_seq.saturating_sub(first_new)))
 }
 
 /// Refuses a batch that speaks for another host, or does not say how its log goes on.
@@ -121,8 +136,9 @@ fn check(member: &Member, batch: &Batch) -> Result<(), Error> {
     Ok(())
 }
 
-/// A batch that reaches back behind what is here would go on from a place that nobody can check.
-fn refuse_overlap(state: &ApiState, member: &Member, batch: &Batch) -> Result<(), Error> {
+/// A batch that reaches back behind what is here would go on from a place that nobody can check. Returns the number
+/// of the next change that is not here.
+fn refuse_overlap(state: &ApiState, member: &Member, batch: &Batch) -> Result<u64, Error> {
     let known = state.known.lock().unwrap_or_else(PoisonError::into_inner);
     let (expected, _) = known.log(&member.name, &batch.sender.log)?;
     if batch.first_seq < expected && batch.next_seq() > expected {
@@ -132,7 +148,7 @@ fn refuse_overlap(state: &ApiState, member: &Member, batch: &Batch) -> Result<()
             found: batch.first_seq,
         }));
     }
-    Ok(())
+    Ok(expected)
 }
 
 fn answer(

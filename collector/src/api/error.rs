@@ -153,6 +153,12 @@ impl Error {
         }
     }
 
+    /// The word for the sort of problem, as a host is told it.
+    pub(super) fn word(&self) -> &'static str {
+        let (_status, word) = self.kind();
+        word
+    }
+
     /// After how many seconds to come again.
     fn retry_after(&self) -> Option<u64> {
         match self {

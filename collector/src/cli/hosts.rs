@@ -4,7 +4,6 @@ use clap::Args;
 
 use super::{Context, Error, Exit};
 use crate::output;
-use crate::store::{Enrolment, database};
 
 /// List the hosts with their labels, how far behind they are and how far their clocks are off
 ///
@@ -24,13 +23,13 @@ pub(super) struct HostsArgs {
 impl HostsArgs {
     pub(super) fn run(self, context: &Context) -> Result<Exit, Error> {
         let Self { group, past } = self;
-        let (_fleet, roster) = context.fleet()?;
+        let (fleet, roster) = context.fleet()?;
         let hosts = if past {
             roster.all().iter().collect()
         } else {
             roster.group(&group)?
         };
-        let enrolled = Enrolment::open(&database(context.state_dir()?))?.hosts()?;
+        let enrolled = fleet.enrolled()?;
         for host in &hosts {
             let enrolled = enrolled.iter().find(|enrolled| enrolled.name == host.id.0);
             let listed = output::ListedHost::new(host, roster.standing(host), enrolled);

@@ -24,6 +24,17 @@ pub enum Standing {
     Cloned,
 }
 
+impl Standing {
+    /// Every standing with the word for it.
+    pub const ALL: [(Self, &'static str); 5] = [
+        (Self::Fresh, "fresh"),
+        (Self::Behind, "behind"),
+        (Self::Stale, "stale"),
+        (Self::Replaced, "replaced"),
+        (Self::Cloned, "cloned"),
+    ];
+}
+
 /// Names a host in an answer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct HostBody {
@@ -81,8 +92,10 @@ impl Roster {
     /// The host that goes by a name: its own, its machine id, or its name by certificate. Of several with one
     /// name it is the one that has not been replaced.
     pub fn find(&self, name: &str) -> Result<&Host, Error> {
-        let goes_by =
-            |host: &&Host| [&host.hostname, &host.machine, &host.id.0].contains(&&name.to_owned());
+        let goes_by = |host: &&Host| {
+            let names = [&host.hostname, &host.machine, &host.id.0];
+            names.into_iter().any(|own| own == name)
+        };
         let (past, present): (Vec<_>, Vec<_>) = self
             .hosts
             .iter()

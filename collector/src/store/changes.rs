@@ -49,6 +49,17 @@ struct Rest {
     package: Option<String>,
 }
 
+/// Names a place in the fleet's log, as it is read newest first: where a page ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LogPlace {
+    /// When the change there happened.
+    pub time: Timestamp,
+    /// On which host.
+    pub host: HostKey,
+    /// Its number there.
+    pub seq: u64,
+}
+
 /// What a change refers to besides its facts.
 pub(super) struct Whose {
     pub(super) host: HostKey,

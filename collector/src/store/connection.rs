@@ -6,24 +6,25 @@ use std::path::Path;
 use std::time::Duration;
 
 use rusqlite::config::DbConfig;
-use rusqlite::{Connection, OpenFlags, TransactionBehavior};
+use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 
 use super::Error;
 use super::error::Doing as _;
 
 /// The schema's steps.
-const MIGRATIONS: [&str; 4] = [
+const MIGRATIONS: [&str; 5] = [
     include_str!("migrations/0001_fleet.sql"),
     include_str!("migrations/0002_enrolment.sql"),
     include_str!("migrations/0003_questions.sql"),
     include_str!("migrations/0004_retention.sql"),
+    include_str!("migrations/0005_operation.sql"),
 ];
 
 /// Marks a database as a collector's store: `trcc`.
 const APPLICATION_ID: i64 = 0x7472_6363;
 
 /// Private to its owner: a store tells what is in files of hosts that others may not read.
-const MODE: u32 = 0o600;
+pub(super) const MODE: u32 = 0o600;
 
 // Each commit is on the disk when it returns: it is what is acknowledged to the host. That free pages can be given
 // back is decided when the file is begun, before anything else.
@@ -87,6 +88,31 @@ pub(super) fn open_to_read(path: &Path) -> Result<Connection, Error> {
     Ok(connection)
 }
 
+/// Opens the database to copy it or to look at it as a whole: nothing is written but a copy.
+pub(super) fn open_to_copy(path: &Path) -> Result<Connection, Error> {
+    let connection = open(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+    check(&connection, path)?;
+    Ok(connection)
+}
+
+/// What one of the pragmas that check a database finds, in its words; nothing where all is well.
+pub(super) fn damage(connection: &Connection, check: &str) -> Result<Vec<String>, Error> {
+    let mut found = Vec::new();
+    let looked = connection.pragma_query(None, check, |row| {
+        found.push(row.get::<_, String>(0)?);
+        Ok(())
+    });
+    found.retain(|what| what != "ok");
+    match looked {
+        // So much that the check itself cannot go on.
+        Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseCorrupt) => {
+            found.push(error.to_string());
+        }
+        looked => looked.doing("look for damage in the store")?,
+    }
+    Ok(found)
+}
+
 fn open(path: &Path, access: OpenFlags) -> Result<Connection, Error> {
     let doing = "open the store";
     let connection = Connection::open_with_flags(path, access | OpenFlags::SQLITE_OPEN_NO_MUTEX)
@@ -132,11 +158,11 @@ fn check(connection: &Connection, path: &Path) -> Result<i64, Error> {
     Ok(found)
 }
 
-fn pragma(connection: &Connection, name: &str) -> rusqlite::Result<i64> {
+pub(super) fn pragma(connection: &Connection, name: &str) -> rusqlite::Result<i64> {
     connection.pragma_query_value(None, name, |row| row.get(0))
 }
 
-fn known_schema() -> i64 {
+pub(super) fn known_schema() -> i64 {
     MIGRATIONS.len().cast_signed() as i64
 }
 

@@ -169,7 +169,7 @@ pub struct Finding {
 
 /// Reads and writes who may send. Several may work on one store.
 pub struct Enrolment {
-    connection: Connection,
+    pub(super) connection: Connection,
 }
 
 impl Enrolment {
@@ -290,16 +290,20 @@ impl Enrolment {
 
     /// All hosts that were ever enrolled, by their host names.
     pub fn hosts(&self) -> Result<Vec<EnrolledHost>, Error> {
-        let sql = format!("{SELECT_HOST} ORDER BY hostname, name");
-        let mut select = self.connection.prepare_cached(&sql).doing(READ)?;
-        let rows = select.query_map([], host_row).doing(READ)?;
-        let host = |row: rusqlite::Result<(String, EnrolledHost)>| {
-            let (labels, host) = row.doing(READ)?;
-            let labels = parse_labels(&labels)?;
-            Ok(EnrolledHost { labels, ..host })
-        };
-        rows.map(host).collect()
+        all(&self.connection)
     }
+}
+
+/// All hosts that were ever enrolled, by their host names.
+pub(super) fn all(connection: &Connection) -> Result<Vec<EnrolledHost>, Error> {
+    let sql = format!("{SELECT_HOST} ORDER BY hostname, name");
+    let mut select = connection.prepare_cached(&sql).doing(READ)?;
+    let rows = select.query_map([], host_row).doing(READ)?;
+    let host = |row: rusqlite::Result<(String, EnrolledHost)>| {
+        let (labels, host) = row.doing(READ)?;
+        parse_labels(&labels).map(|labels| EnrolledHost { labels, ..host })
+    };
+    rows.map(host).collect()
 }
 
 fn begin(connection: &mut Connection) -> Result<Transaction<'_>, Error> {
@@ -515,6 +519,46 @@ mod tests {
             .unwrap();
         assert_eq!(credential(&enrolment, 1), Credential::Unknown);
         assert!(matches!(credential(&enrolment, 3), Credential::Good(_)));
+    }
+
+    #[test]
+    fn a_certificate_that_a_restore_lost_is_taken_in_where_nothing_speaks_against_it() {
+        let issued = |number, second| Certificate {
+            issued: at(second),
+            ..certificate(number)
+        };
+        // A copy taken at 20 and put back at 30, of a host that was enrolled at 2.
+        let restored = || {
+            let (dir, mut enrolment) = with_token(&permit());
+            let web = web("web-1");
+            enrolment.enrol(&HASH, &web, certificate(1), at(2)).unwrap();
+            let row = "INSERT INTO restores (restored, taken) VALUES (30000000000, 20000000000)";
+            enrolment.connection.execute(row, []).unwrap();
+            (dir, enrolment)
+        };
+        let (_dir, mut enrolment) = restored();
+        assert!(!enrolment.adopt("5f3c", issued(2, 10)).unwrap());
+        assert!(!enrolment.adopt("5f3c", issued(2, 31)).unwrap());
+        assert!(!enrolment.adopt("other", issued(2, 25)).unwrap());
+        assert_eq!(credential(&enrolment, 2), Credential::Unknown);
+        assert!(enrolment.adopt("5f3c", issued(2, 25)).unwrap());
+        assert!(matches!(credential(&enrolment, 2), Credential::Good(_)));
+        assert!(!enrolment.adopt("5f3c", issued(2, 25)).unwrap(), "once");
+        assert!(enrolment.revoke("5f3c", at(40)).unwrap());
+        assert!(!enrolment.adopt("5f3c", issued(3, 25)).unwrap());
+
+        // Enrolled anew since: whoever has an older certificate is not the host any more.
+        let (_dir, mut enrolment) = restored();
+        let replacing = Permit {
+            replaces: true,
+            ..permit()
+        };
+        enrolment.permit(&[9; 32], &replacing, at(41)).unwrap();
+        enrolment
+            .enrol(&[9; 32], &web("web-1"), certificate(4), at(42))
+            .unwrap();
+        assert!(!enrolment.adopt("5f3c", issued(2, 25)).unwrap());
+        assert!(matches!(credential(&enrolment, 4), Credential::Good(_)));
     }
 
     #[test]

@@ -51,6 +51,22 @@ pub enum Error {
         /// The store's file.
         path: PathBuf,
     },
+    /// A file cannot be written.
+    #[error("write `{path}`: {source}", path = path.display())]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// A file is no copy that a store can be put back from.
+    #[error("restore `{path}`: {what}", path = path.display())]
+    Backup {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it, and what to do.
+        what: String,
+    },
     /// There are changes between what is here and what was sent.
     #[error(
         "take batch of `{host}`: change {expected} is expected and {found} was sent; send what is between"
@@ -104,6 +120,16 @@ pub enum Error {
         /// What is wrong with it.
         what: String,
     },
+}
+
+impl Error {
+    /// Whether the time that was set for it was over.
+    pub fn is_out_of_time(&self) -> bool {
+        let Self::Database { cause, .. } = self else {
+            return false;
+        };
+        cause.sqlite_error_code() == Some(rusqlite::ErrorCode::OperationInterrupted)
+    }
 }
 
 /// Adds to an error of the database what was being done.

@@ -1,6 +1,7 @@
 //! The reader: answers what the questions ask of a fleet, from one moment of the store.
 
 use std::path::Path;
+use std::time::Instant;
 
 use change::wire::SessionBody;
 use change::{Change, FactValue, Gap, Run, RunQuery, Subject, Timestamp};
@@ -8,8 +9,8 @@ use rusqlite::Connection;
 
 use super::error::Doing as _;
 use super::{
-    Error, FILE, changes, connection, contents, facts, gaps, holders, hosts, markers, names, runs,
-    search, sessions, tidy,
+    EnrolledHost, Error, FILE, LogPlace, changes, connection, contents, enrolment, facts, gaps,
+    holders, hosts, markers, names, runs, search, sessions, tidy,
 };
 use crate::fleet::{
     Fact, Fleet, Glimpse, Host, HostKey, HostSet, LogQuery, Logged, Marker, SessionQuery,
@@ -17,6 +18,9 @@ use crate::fleet::{
 };
 
 const READ: &str = "read the fleet's facts";
+
+/// So many steps of `SQLite`'s machine are made between two looks at the time: well under a millisecond.
+const STEPS: i32 = 1_000;
 
 /// Reads the store as it is when it is opened, whatever is written meanwhile.
 pub struct Reader {
@@ -29,6 +33,32 @@ impl Reader {
         let connection = connection::open_to_read(&state_dir.join(FILE))?;
         connection.execute_batch("BEGIN").doing(READ)?;
         Ok(Self { connection })
+    }
+
+    /// Opens the store likewise; from a moment on all that is asked fails, and what is under way ends
+    /// ([`Error::is_out_of_time`]).
+    pub fn open_until(state_dir: &Path, deadline: Instant) -> Result<Self, Error> {
+        let Self { mut connection } = Self::open(state_dir)?;
+        let is_over = move || Instant::now() >= deadline;
+        connection
+            .progress_handler(STEPS, Some(is_over))
+            .doing(READ)?;
+        Ok(Self { connection })
+    }
+
+    /// All hosts that were ever enrolled, by their host names.
+    pub fn enrolled(&self) -> Result<Vec<EnrolledHost>, Error> {
+        enrolment::all(&self.connection)
+    }
+
+    /// The next page of changes, newest first, behind a place in the log; with the place to go on from, where the
+    /// page is full.
+    pub fn log_page(
+        &self,
+        query: &LogQuery,
+        behind: Option<LogPlace>,
+    ) -> Result<(Vec<Change>, Option<LogPlace>), Error> {
+        search::log_page(&self.connection, query, behind)
     }
 }
 

@@ -11,7 +11,7 @@ use rusqlite::{Connection, Row, params_from_iter};
 
 use super::changes::{self, package_in, renamed_from_in};
 use super::error::Doing as _;
-use super::{Error, names, runs};
+use super::{Error, LogPlace, names, runs};
 use crate::fleet::{HostKey, LogQuery, Logged, SubjectKey, ValueKey};
 
 const SELECT: &str = "
@@ -39,16 +39,30 @@ const READ: &str = "search the log";
 
 /// Changes, newest first.
 pub(super) fn log(connection: &Connection, query: &LogQuery) -> Result<Vec<Change>, Error> {
+    log_page(connection, query, None).map(|(changes, _place)| changes)
+}
+
+/// Changes behind a place, newest first, and the place of the last where there may be more.
+pub(super) fn log_page(
+    connection: &Connection,
+    query: &LogQuery,
+    behind: Option<LogPlace>,
+) -> Result<(Vec<Change>, Option<LogPlace>), Error> {
     let mut found = Vec::new();
-    each(connection, query, &mut |logged| {
-        found.push((logged.host, logged.seq));
+    let mut search = Search::new(connection, query)?;
+    search.begin_behind(behind);
+    search.each(&mut |Logged {
+                           time, host, seq, ..
+                       }| {
+        found.push(LogPlace { time, host, seq });
         true
     })?;
     let mut log = Vec::new();
-    for (host, seq) in found {
-        log.extend(changes::read(connection, host, seq)?);
+    for place in &found {
+        log.extend(changes::read(connection, place.host, place.seq)?);
     }
-    Ok(log)
+    let last = found.last().filter(|_| found.len() == query.limit);
+    Ok((log, last.copied()))
 }
 
 /// Passes on what matches, newest first, at most as much as the query says or until it is told that it is enough.
@@ -57,34 +71,7 @@ pub(super) fn each(
     query: &LogQuery,
     pass_on: &mut dyn FnMut(Logged) -> bool,
 ) -> Result<(), Error> {
-    let search = Search::new(connection, query)?;
-    let way = search.way()?;
-    let Way::Subjects(ids) = way else {
-        let (condition, order) = match way {
-            Way::Host(host) => (("c.host = ?", Some(host.into())), NEWEST_FIRST_SORTED),
-            Way::Subjects(_) | Way::All => (("TRUE", None), NEWEST_FIRST),
-        };
-        let mut left = query.limit;
-        return search.rows(condition, order, &mut |logged| {
-            left = left.saturating_sub(1);
-            pass_on(logged) && left > 0
-        });
-    };
-    let mut found = search.of_subjects(&ids)?;
-    found.sort_by_key(|logged| {
-        (
-            std::cmp::Reverse(logged.time),
-            logged.host,
-            u64::MAX - logged.seq,
-        )
-    });
-    found.dedup_by_key(|logged| (logged.host, logged.seq));
-    for logged in found.into_iter().take(query.limit) {
-        if !pass_on(logged) {
-            break;
-        }
-    }
-    Ok(())
+    Search::new(connection, query)?.each(pass_on)
 }
 
 /// In which order rows are looked at.
@@ -159,6 +146,49 @@ impl<'q> Search<'q> {
             package: package.as_deref().map(matcher).transpose()?,
             condition,
         })
+    }
+
+    /// Leaves out what stands before a place, and what is there.
+    fn begin_behind(&mut self, place: Option<LogPlace>) {
+        let Some(LogPlace { time, host, seq }) = place else {
+            return;
+        };
+        let place = [time.as_nanos(), -i64::from(host.0), seq.cast_signed()];
+        // The index knows only the time; of changes of one moment the order is that of the listing.
+        let at_latest = ("c.time <= ?", vec![place[0].into()]);
+        let behind = "(c.time, -c.host, c.seq) < (?, ?, ?)";
+        let behind = (behind, place.map(Value::from).to_vec());
+        self.condition.extend([at_latest, behind]);
+    }
+
+    fn each(&self, pass_on: &mut dyn FnMut(Logged) -> bool) -> Result<(), Error> {
+        let way = self.way()?;
+        let Way::Subjects(ids) = way else {
+            let (condition, order) = match way {
+                Way::Host(host) => (("c.host = ?", Some(host.into())), NEWEST_FIRST_SORTED),
+                Way::Subjects(_) | Way::All => (("TRUE", None), NEWEST_FIRST),
+            };
+            let mut left = self.query.limit;
+            return self.rows(condition, order, &mut |logged| {
+                left = left.saturating_sub(1);
+                pass_on(logged) && left > 0
+            });
+        };
+        let mut found = self.of_subjects(&ids)?;
+        found.sort_by_key(|logged| {
+            (
+                std::cmp::Reverse(logged.time),
+                logged.host,
+                u64::MAX - logged.seq,
+            )
+        });
+        found.dedup_by_key(|logged| (logged.host, logged.seq));
+        for logged in found.into_iter().take(self.query.limit) {
+            if !pass_on(logged) {
+                break;
+            }
+        }
+        Ok(())
     }
 
     fn way(&self) -> Result<Way, Error> {

@@ -4,6 +4,7 @@ mod folding;
 mod tidying;
 
 use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
 
 use change::wire::{Batch, ChainHead, Content, FactNow, Sender};
 use change::{Certainty, Change, FactValue, Kind, Op, Subject, Timestamp};
@@ -514,4 +515,22 @@ fn what_was_acknowledged_is_there_when_the_store_opens_again() {
     assert_eq!(example.state(1, None), ["a=1"]);
     let next = vec![set(2, "sysctl:a", [Some("1"), Some("2")])];
     assert_eq!(example.take(next).unwrap(), 2);
+}
+
+#[test]
+fn what_takes_longer_than_it_may_is_given_up() {
+    let example = Example::new();
+    let changes = (1..=2000).map(|seq| set(seq, "sysctl:a", [None, Some("1")]));
+    example.take(changes.collect()).unwrap();
+    let folder = example.folder.path();
+    let all = LogQuery {
+        limit: 2000,
+        ..LogQuery::default()
+    };
+    let over = Reader::open_until(folder, Instant::now()).unwrap();
+    let given_up = over.log(&all).unwrap_err();
+    assert!(given_up.is_out_of_time(), "{given_up}");
+    let in_time = Instant::now() + Duration::from_hours(1);
+    let reader = Reader::open_until(folder, in_time).unwrap();
+    assert_eq!(reader.log(&all).unwrap().len(), 2000);
 }
