@@ -17,16 +17,16 @@ mod who;
 use std::fs::DirBuilder;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use change::Timestamp;
 use clap::error::ErrorKind;
 use clap::{Args, Parser, Subcommand};
 pub use error::{Error, Exit};
-use jiff::{Span, SpanRelativeTo, Zoned};
+use jiff::Zoned;
 
 use crate::output::{Output, View, complain};
 use crate::questions::Roster;
+use crate::rules::duration;
 use crate::store::Reader;
 
 /// Take the changes of every tracer, and say what is different: on which hosts, since when and because of whom
@@ -187,18 +187,6 @@ impl Context {
     }
 }
 
-/// Reads a length of time as people write it: `90d`, `12h`, `1h 30m`.
-fn duration(text: &str) -> Result<Duration, String> {
-    let read = || -> Result<Duration, jiff::Error> {
-        let span: Span = text.parse()?;
-        Duration::try_from(span.to_duration(SpanRelativeTo::days_are_24_hours())?)
-    };
-    match read() {
-        Ok(duration) if duration >= Duration::from_secs(1) => Ok(duration),
-        _ => Err("it must be a length of time, such as `90d`, `12h` or `30m`".to_owned()),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory as _;
@@ -208,15 +196,5 @@ mod tests {
     #[test]
     fn the_arguments_are_consistent() {
         Cli::command().debug_assert();
-    }
-
-    #[test]
-    fn lengths_of_time_are_read_as_people_write_them() {
-        let seconds = |text| duration(text).map(|duration| duration.as_secs());
-        assert_eq!(seconds("90d"), Ok(90 * 24 * 60 * 60));
-        assert_eq!(seconds("1h 30m"), Ok(90 * 60));
-        for wrong in ["", "90", "-1h", "0s", "1 fortnight"] {
-            assert!(seconds(wrong).is_err(), "{wrong}");
-        }
     }
 }

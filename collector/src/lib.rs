@@ -6,6 +6,8 @@ pub mod authority;
 pub mod fleet;
 pub mod store;
 
+pub mod rules;
+
 pub mod questions;
 
 pub mod admission;
