@@ -10,6 +10,8 @@ pub mod rules;
 
 pub mod questions;
 
+pub mod follow;
+
 pub mod admission;
 pub mod api;
 pub mod serve;

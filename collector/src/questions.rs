@@ -1,6 +1,7 @@
 //! What can be asked of a fleet: a library over [`Fleet`], which knows no store, no clock and no terminal.
 
 mod compare;
+mod drift;
 mod explain;
 mod noise;
 mod outliers;
@@ -12,6 +13,11 @@ use change::{Change, Kind, Run, Timestamp};
 use serde::Serialize;
 
 pub use self::compare::{Comparison, Difference, Side, compare};
+pub use self::drift::{
+    Drift, DriftBody, DriftQuery, Drifted, ExceptionBody, Happened, HappenedQuery, ReversalBody,
+    Status, UnknownBody, drift, happened,
+};
+pub(crate) use self::drift::{Found, Judge, Members};
 pub use self::explain::{Explanation, Held, Split, explain};
 pub use self::noise::Noise;
 pub use self::outliers::{Deviation, Outlier, Outliers, outliers};

@@ -11,6 +11,7 @@ use globset::GlobMatcher;
 
 pub use self::expectation::{Expectation, Verdict};
 pub use self::file::Fault;
+pub(crate) use self::file::{LONGEST_BYTES, read_like};
 pub(crate) use self::length::duration;
 pub use self::selector::Selector;
 use crate::fleet::Host;

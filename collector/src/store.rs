@@ -4,6 +4,7 @@
 mod changes;
 mod connection;
 mod contents;
+mod drift;
 mod enrolment;
 mod error;
 mod facts;
@@ -11,8 +12,10 @@ mod holders;
 mod hosts;
 mod ingest;
 mod known;
+mod moments;
 mod names;
 mod reader;
+mod snapshots;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
@@ -21,6 +24,7 @@ use change::Timestamp;
 use change::wire::Batch;
 use rusqlite::Connection;
 
+pub use self::drift::{Act, DriftStore, InForce, Logged, Passed, Unseen};
 pub use self::enrolment::{
     Applicant, Certificate, Credential, EnrolledHost, Enrolment, Finding, Labels, Member, Permit,
     Refusal,
@@ -29,6 +33,7 @@ pub use self::error::Error;
 pub use self::known::KnownReader;
 use self::names::Names;
 pub use self::reader::Reader;
+pub use self::snapshots::Snapshots;
 use crate::fleet::HostId;
 
 /// The store's file within the state directory.

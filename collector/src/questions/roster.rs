@@ -170,13 +170,15 @@ impl Roster {
         }
     }
 
+    /// The host of a key.
+    pub(super) fn host(&self, key: HostKey) -> Option<&Host> {
+        let index = self.hosts.binary_search_by_key(&key, |host| host.key);
+        index.ok().map(|index| &self.hosts[index])
+    }
+
     /// The host of a key, as an answer names it.
     pub(super) fn named(&self, key: HostKey) -> Option<HostBody> {
-        let index = self
-            .hosts
-            .binary_search_by_key(&key, |host| host.key)
-            .ok()?;
-        Some(self.body(&self.hosts[index]))
+        self.host(key).map(|host| self.body(host))
     }
 }
 

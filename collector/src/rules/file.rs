@@ -17,7 +17,7 @@ pub(crate) const LONGEST_BYTES: usize = 1 << 20;
 const MOST: usize = 1000;
 
 /// Says what is wrong with a rules' file, and where.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, thiserror::Error)]
 #[error("line {line}: {what}")]
 pub struct Fault {
     /// The line, from 1.

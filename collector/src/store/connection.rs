@@ -12,9 +12,10 @@ use super::Error;
 use super::error::Doing as _;
 
 /// The schema's steps.
-const MIGRATIONS: [&str; 2] = [
+const MIGRATIONS: [&str; 3] = [
     include_str!("migrations/0001_fleet.sql"),
     include_str!("migrations/0002_enrolment.sql"),
+    include_str!("migrations/0003_drift.sql"),
 ];
 
 /// Marks a database as a collector's store: `trcc`.

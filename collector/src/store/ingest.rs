@@ -12,7 +12,7 @@ use super::facts::{Fold, Opening};
 use super::holders::Holders;
 use super::hosts::{self, Known};
 use super::names::{self, Names};
-use super::{Acknowledged, Error, contents};
+use super::{Acknowledged, Error, contents, drift};
 use crate::fleet::HostId;
 
 const UPSERT_RUN: &str = "INSERT OR REPLACE INTO runs (host, id, json) VALUES (?1, ?2, ?3)";
@@ -155,12 +155,16 @@ impl Intake<'_> {
                 holders,
                 host: known.key,
             };
+            let mut is_news = false;
             for fact in &batch.facts {
                 let opening = Opening {
                     since: fact.since.min(*received),
                     seq: None,
                 };
-                fold.fact_now(fact, opening)?;
+                is_news |= fold.fact_now(fact, opening)?;
+            }
+            if is_news {
+                drift::count_facts(connection, known.key)?;
             }
         }
         let host = known.key.0;

@@ -6,8 +6,13 @@ use change::{Change, FactValue, Run, Subject, Timestamp};
 use rusqlite::{Connection, OptionalExtension as _};
 
 use super::error::Doing as _;
-use super::{Error, FILE, changes, connection, contents, facts, holders, hosts, names};
-use crate::fleet::{Fact, Fleet, Glimpse, Host, HostKey, HostSet, LogQuery, SubjectKey, ValueKey};
+use super::{
+    Error, FILE, changes, connection, contents, facts, holders, hosts, moments, names, snapshots,
+};
+use crate::fleet::{
+    DriftEvent, Fact, Fleet, Glimpse, Host, HostKey, HostSet, LogQuery, Reversal, Snapshot,
+    SubjectKey, ValueKey,
+};
 
 const SELECT_RUN: &str = "SELECT json FROM runs WHERE host = ?1 AND id = ?2";
 
@@ -15,7 +20,7 @@ const READ: &str = "read the fleet's facts";
 
 /// Reads the store as it is when it is opened, whatever is written meanwhile.
 pub struct Reader {
-    connection: Connection,
+    pub(super) connection: Connection,
 }
 
 impl Reader {
@@ -40,6 +45,49 @@ impl Fleet for Reader {
         facts::read(&self.connection, host, subject).doing(READ)
     }
 
+    fn fact_at(
+        &self,
+        host: HostKey,
+        subject: SubjectKey,
+        at: Timestamp,
+    ) -> Result<Option<Fact>, Error> {
+        moments::fact_at(&self.connection, (host, subject), at).doing(READ)
+    }
+
+    fn changed_since(&self, host: HostKey, at: Timestamp) -> Result<Vec<SubjectKey>, Error> {
+        moments::changed_since(&self.connection, host, at).doing(READ)
+    }
+
+    fn tells_of(&self, host: HostKey, subject: &Subject) -> Result<bool, Error> {
+        moments::tells_of(&self.connection, host, subject).doing(READ)
+    }
+
+    fn snapshots(&self) -> Result<Vec<Snapshot>, Error> {
+        snapshots::all(&self.connection)
+    }
+
+    fn open_drift(&self) -> Result<Vec<DriftEvent>, Error> {
+        self.read_open_drift()
+    }
+
+    fn drift_events(
+        &self,
+        since: Timestamp,
+        most: usize,
+        is_wanted: &mut dyn FnMut(&DriftEvent) -> bool,
+    ) -> Result<Vec<DriftEvent>, Error> {
+        self.read_drift_events(since, most, is_wanted)
+    }
+
+    fn reversals(
+        &self,
+        since: Timestamp,
+        most: usize,
+        is_wanted: &mut dyn FnMut(&Reversal) -> bool,
+    ) -> Result<Vec<Reversal>, Error> {
+        self.read_reversals(since, most, is_wanted)
+    }
+
     fn each_holding(
         &self,
         pass_on: &mut dyn FnMut(SubjectKey, ValueKey, &HostSet),
@@ -53,6 +101,11 @@ impl Fleet for Reader {
         most: usize,
     ) -> Result<Vec<(ValueKey, HostSet)>, Error> {
         holders::of_subject(&self.connection, subject, most).doing(READ)
+    }
+
+    fn find_subject(&self, subject: &Subject) -> Result<Option<SubjectKey>, Error> {
+        let found = names::id_of(&self.connection, subject).doing(READ)?;
+        Ok(found.map(SubjectKey))
     }
 
     fn subject(&self, key: SubjectKey) -> Result<Subject, Error> {
