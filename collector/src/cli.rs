@@ -1,7 +1,9 @@
 //! The command line: the list of commands, what they share, and their exit codes.
 //! One file a command; its doc comments are the manual.
 
+mod check_rules;
 mod compare;
+mod drift;
 mod enrol;
 mod enrolled;
 mod error;
@@ -11,6 +13,7 @@ mod log;
 mod outliers;
 mod revoke;
 mod serve;
+mod snapshot;
 mod suspects;
 mod who;
 
@@ -48,6 +51,7 @@ Examples:
   tracer-collector outliers --group role=db
   tracer-collector explain --bad db-1,db-2 --good db-3,db-4,db-5
   tracer-collector suspects --at 14:03 --group role=db
+  tracer-collector drift --group role=db
   tracer-collector log --path '/etc/nginx/**' --since yesterday
 
 Hosts go by their name or their machine id. Times are `2h ago`, `yesterday 15:00`, `friday`, `14:00`,
@@ -84,6 +88,10 @@ enum Command {
     Outliers(outliers::OutliersArgs),
     Explain(explain::ExplainArgs),
     Suspects(suspects::SuspectsArgs),
+    Drift(drift::DriftArgs),
+    CheckRules(check_rules::CheckRulesArgs),
+    Snapshot(snapshot::SnapshotArgs),
+    Snapshots(snapshot::SnapshotsArgs),
     Who(who::WhoArgs),
     Log(log::LogArgs),
 }
@@ -135,6 +143,10 @@ pub fn run(cli: Cli) -> Exit {
         Command::Outliers(args) => args.run(&context),
         Command::Explain(args) => args.run(&context),
         Command::Suspects(args) => args.run(&context),
+        Command::Drift(args) => args.run(&context),
+        Command::CheckRules(args) => args.run(&context),
+        Command::Snapshot(args) => args.run(&context),
+        Command::Snapshots(args) => args.run(&context),
         Command::Who(args) => args.run(&context),
         Command::Log(args) => args.run(&context),
     };
@@ -170,6 +182,11 @@ impl Context {
         let stale_before = self.time("--stale-before", &self.global.stale_before)?;
         let roster = Roster::read(&fleet, stale_before)?;
         Ok((fleet, roster))
+    }
+
+    /// The present moment.
+    fn now(&self) -> Result<Timestamp, Error> {
+        self.time("now", "now")
     }
 
     fn time(&self, flag: &str, text: &str) -> Result<Timestamp, Error> {

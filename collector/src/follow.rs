@@ -14,6 +14,7 @@ use change::Timestamp;
 
 use self::plan::Plan;
 use self::rules_file::RulesFile;
+pub(crate) use self::rules_file::{read_rules, read_text};
 use crate::clock::now;
 use crate::questions::{self, Members, Roster};
 use crate::rules::{Demand, Fault, Rules};
@@ -161,7 +162,8 @@ impl Follower {
             }
         }
         let passed = plan.passed(&unseen, is_looking);
-        if !passed.is_empty() && !self.store.write(&passed)? {
+        let is_news = passed.after == 0 || !passed.is_empty();
+        if is_news && !self.store.write(&passed)? {
             // Another collector has followed meanwhile: all is planned anew from what is there then.
             return Ok(true);
         }

@@ -2,6 +2,7 @@
 //! on nothing but what is passed in.
 
 mod answers;
+mod drift;
 mod enrolled;
 mod host;
 mod words;
@@ -13,9 +14,11 @@ use jiff::Zoned;
 use serde::Serialize;
 
 pub use self::answers::{comparison, explanation, outliers, suspect};
+pub use self::drift::{drift, happened};
 pub use self::enrolled::enrolled_line;
 pub use self::host::{ListedHost, host_line};
 pub use self::words::change_line;
+pub(crate) use self::words::safe;
 
 /// What the words depend on.
 #[derive(Clone, Debug)]

@@ -76,6 +76,17 @@ pub enum Error {
         /// What was asked for.
         at: Timestamp,
     },
+    /// No snapshot has that name.
+    #[error("no snapshot is called `{0}`; `tracer-collector snapshots` lists them")]
+    UnknownSnapshot(String),
+    /// A host is not in a snapshot.
+    #[error("`{host}` is not in the snapshot `{snapshot}`")]
+    NotInSnapshot {
+        /// The host.
+        host: String,
+        /// The snapshot.
+        snapshot: String,
+    },
     /// A noise rule is no glob.
     #[error("read noise rule `{rule}`: {source}")]
     Glob {

@@ -176,8 +176,8 @@ impl std::fmt::Display for Like {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Majority => f.write_str("majority"),
-            Self::Host(name) => write!(f, "host {name}"),
-            Self::Snapshot(name) => write!(f, "snapshot {name}"),
+            Self::Host(name) => write!(f, "host:{name}"),
+            Self::Snapshot(name) => write!(f, "snapshot:{name}"),
             Self::Moment(at) => write!(f, "{at}"),
             Self::Yesterday => f.write_str("yesterday"),
         }

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
 use axum::{Extension, Router};
@@ -17,6 +17,7 @@ use crate::admission::Admission;
 use crate::api::{ApiState, Peer, router};
 use crate::authority::{self, Authority, fingerprint};
 use crate::clock::now;
+use crate::follow::{self, Follower};
 use crate::store::{self, Enrolment, KnownReader, Store};
 
 /// So many hosts are connected at a time.
@@ -40,6 +41,8 @@ pub struct Serving {
     pub state_dir: PathBuf,
     /// How long certificates of hosts hold.
     pub certificate_lifetime: Duration,
+    /// The file of the rules that hosts are held against.
+    pub rules: Option<PathBuf>,
 }
 
 /// Says why the collector cannot serve.
@@ -51,12 +54,16 @@ pub enum Error {
     /// The authority is not usable.
     #[error(transparent)]
     Authority(#[from] authority::Error),
+    /// Drift cannot be followed.
+    #[error(transparent)]
+    Follow(#[from] follow::Error),
 }
 
 /// What is open to serve from.
 pub struct Server {
     tls: TlsAcceptor,
     router: Router,
+    follower: Follower,
 }
 
 impl Server {
@@ -65,15 +72,28 @@ impl Server {
         let Serving {
             state_dir,
             certificate_lifetime,
+            rules,
         } = serving;
         let authority = Authority::open(state_dir, now())?;
         let tls = TlsAcceptor::from(Arc::new(authority.server(now())?));
         let router = router(state(state_dir, authority, *certificate_lifetime)?);
-        Ok(Self { tls, router })
+        let follower = Follower::open(state_dir, rules.as_deref(), now())?;
+        Ok(Self {
+            tls,
+            router,
+            follower,
+        })
     }
 
     /// Serves until `shutdown` completes and the requests under way have ended.
     pub async fn run(self, listener: TcpListener, shutdown: impl Future<Output = ()>) {
+        let Self {
+            tls,
+            router,
+            follower,
+        } = self;
+        let (stop_following, stopped) = mpsc::channel();
+        let following = tokio::task::spawn_blocking(move || follower.run(&stopped));
         let (stop, stopping) = watch::channel(false);
         let (places, strangers) = (Semaphore::new(CONNECTIONS), Semaphore::new(STRANGERS));
         let (places, strangers) = (Arc::new(places), Arc::new(strangers));
@@ -95,8 +115,8 @@ impl Server {
                 continue;
             };
             let connection = Connection {
-                tls: self.tls.clone(),
-                router: self.router.clone(),
+                tls: tls.clone(),
+                router: router.clone(),
                 strangers: Arc::clone(&strangers),
                 stopping: stopping.clone(),
             };
@@ -113,6 +133,10 @@ impl Server {
             .is_err()
         {
             tracing::warn!("requests were cut off");
+        }
+        drop(stop_following);
+        if let Err(error) = following.await {
+            tracing::error!("follow drift: {error}");
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
@@ -23,6 +24,9 @@ pub(super) struct ServeArgs {
     /// Give hosts certificates that hold for so long; they get the next one when two thirds of it are over
     #[arg(long, value_name = "TIME", default_value = "90d", value_parser = super::duration)]
     certificate_lifetime: Duration,
+    /// Hold hosts against the rules in this file, which is read anew when it is changed; see `check-rules`
+    #[arg(long, value_name = "FILE")]
+    rules: Option<PathBuf>,
 }
 
 impl ServeArgs {
@@ -30,10 +34,12 @@ impl ServeArgs {
         let Self {
             listen,
             certificate_lifetime,
+            rules,
         } = self;
         let serving = Serving {
             state_dir: context.state_dir()?.to_owned(),
             certificate_lifetime,
+            rules,
         };
         let server = Server::open(&serving)?;
         let runtime = tokio::runtime::Builder::new_multi_thread()

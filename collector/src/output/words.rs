@@ -9,7 +9,7 @@ use crate::questions::Opening;
 const LONGEST: usize = 100;
 
 /// Escapes what a terminal would obey: names and values are anybody's.
-pub(super) fn safe(text: &str) -> String {
+pub(crate) fn safe(text: &str) -> String {
     Text::from(text).to_string()
 }
 
@@ -52,7 +52,7 @@ fn cut(text: &str) -> String {
 }
 
 /// Who made a change: the person, and the tool that worked for them.
-fn who(actor: &Actor) -> String {
+pub(super) fn who(actor: &Actor) -> String {
     let person = actor.person();
     let person = person
         .name

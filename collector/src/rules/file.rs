@@ -315,9 +315,9 @@ fn glob(text: &str) -> Result<GlobMatcher, String> {
     Ok(glob.map_err(|error| error.to_string())?.compile_matcher())
 }
 
-/// Reads what hosts are to be like: `majority`, `host db-1`, `snapshot golden` or `yesterday`.
+/// Reads what hosts are to be like: `majority`, `host:db-1`, `snapshot:golden` or `yesterday`.
 pub(crate) fn read_like(text: &str) -> Result<Like, String> {
-    match text.split_once(' ') {
+    match text.split_once(':') {
         None if text == "majority" => Ok(Like::Majority),
         None if text == "yesterday" => Ok(Like::Yesterday),
         Some(("host", name)) if !name.trim().is_empty() => Ok(Like::Host(name.trim().to_owned())),
@@ -325,7 +325,7 @@ pub(crate) fn read_like(text: &str) -> Result<Like, String> {
             Ok(Like::Snapshot(name.trim().to_owned()))
         }
         _ => Err(format!(
-            "`{text}` is no baseline; there are `majority`, `host NAME`, `snapshot NAME` and `yesterday`"
+            "`{text}` is no baseline; there are `majority`, `host:NAME`, `snapshot:NAME` and `yesterday`"
         )),
     }
 }
@@ -439,7 +439,7 @@ until = 2026-12-31T10:00:00
             "{}",
             said(2)
         );
-        assert!(said(10).contains("`majority`, `host NAME`"), "{}", said(10));
+        assert!(said(10).contains("`majority`, `host:NAME`"), "{}", said(10));
         assert!(said(14).contains("the name of no rule"), "{}", said(14));
     }
 

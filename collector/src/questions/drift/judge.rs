@@ -3,7 +3,7 @@
 
 use change::{FactValue, Subject, Timestamp};
 
-use crate::fleet::{Fact, Fleet, Host, HostKey, HostSet, SubjectKey, ValueKey};
+use crate::fleet::{Fact, Fleet, HostKey, HostSet, SubjectKey, ValueKey};
 use crate::questions::{Error, Noise, Roster, Standing};
 use crate::rules::{Baseline, Demand, Expectation, Like, Rule, Rules, Verdict};
 
