@@ -1,7 +1,9 @@
-//! Following: goes through what hosts have logged since the last pass, and writes when drift began and ended, and what
-//! undid what. It runs beside the taking of batches and not within it: a pass reads one moment of the store, and what
+//! Following: goes through what hosts have logged, and writes when drift began and ended, and what undid what.
+//!
+//! It runs beside the taking of batches and not within it: a pass reads one moment of the store, and what
 //! it found is written as a whole or, where another pass came first, not at all.
 
+mod open;
 mod plan;
 mod reversals;
 mod rules_file;
@@ -44,7 +46,7 @@ pub enum Error {
     #[error(
         "read rules `{path}`: {fault}{more}; `tracer-collector check-rules` tells all",
         path = path.display(),
-        more = if *.more == 0 { String::new() } else { format!(", and {} more faults", .more) }
+        more = if *.more == 0 { String::new() } else { format!(", and {} more", .more) }
     )]
     Rules {
         /// The file.
@@ -149,16 +151,12 @@ impl Follower {
         // A look tells of now: what is still to be gone through comes before it.
         let is_looking = !has_more && (is_due || self.looked_at.is_none());
         let members = is_looking.then(|| plan.members());
-        if let Some(members) = &members {
-            let has_facts = unseen.iter().any(|host| host.facts > host.seen_facts);
-            let known = self
-                .looked_at
-                .as_ref()
-                .filter(|_| !has_facts && !self.wants_look);
-            for rule in 0..members.len() {
-                if known.is_none_or(|known| known[rule] != members[rule]) {
-                    plan.look(rule)?;
-                }
+        let has_facts = unseen.iter().any(|host| host.facts > host.seen_facts);
+        let known = self.looked_at.as_ref();
+        let known = known.filter(|_| !has_facts && !self.wants_look);
+        for (rule, members) in members.iter().flatten().enumerate() {
+            if known.is_none_or(|known| known[rule] != *members) {
+                plan.look(rule)?;
             }
         }
         let passed = plan.passed(&unseen, is_looking);

@@ -1,5 +1,7 @@
-//! Rules: what the hosts of a fleet are to be like, as people write it down: expectations, baselines, and exceptions
-//! from both. How the file is read is in `rules/file.rs`; what deviates is a question and answered there.
+//! Rules: what the hosts of a fleet are to be like, as people write it down.
+//!
+//! There are expectations, baselines, and exceptions from both. How the file is read is in `rules/file.rs`; what
+//! deviates is a question and answered there.
 
 mod expectation;
 mod file;

@@ -78,9 +78,11 @@ impl Error {
         match self {
             _ if self.is_quiet() => Exit::Found,
             Self::Question(questions::Error::Store(_)) => Exit::Failed,
-            Self::Follow(follow::Error::Rules { .. })
+            Self::Usage(_)
+            | Self::Question(_)
+            | Self::Store(store::Error::Glob(_))
+            | Self::Follow(follow::Error::Rules { .. })
             | Self::Serve(serve::Error::Follow(follow::Error::Rules { .. })) => Exit::Usage,
-            Self::Usage(_) | Self::Question(_) | Self::Store(store::Error::Glob(_)) => Exit::Usage,
             Self::Store(_)
             | Self::Print(_)
             | Self::StateDir { .. }

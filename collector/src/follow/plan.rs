@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use change::{Author, FileType, Note, Subject, Timestamp};
 
 use super::Error;
+use super::open::Open;
 use super::reversals::reversal;
 use crate::fleet::{Cause, DriftEvent, Ending, Fleet as _, HostKey, HostSet, SubjectKey, ValueKey};
 use crate::questions::{Found, Judge, Members, Roster};
@@ -13,9 +14,6 @@ use crate::store::{Act, Logged, Passed, Reader, Unseen};
 
 /// One pass goes through so many changes.
 const MOST_CHANGES: usize = 5_000;
-/// So much drift goes on at a time; more is not written until some has ended.
-const MOST_OPEN: usize = 100_000;
-
 /// When a subject was changed on which hosts, and by which change: the newest of this pass.
 type Touched = BTreeMap<HostKey, (Timestamp, u64)>;
 
@@ -30,8 +28,9 @@ pub(super) struct Plan<'a> {
     seen: BTreeMap<HostKey, u64>,
     /// The rules that expect something of a subject.
     expectations: HashMap<SubjectKey, Vec<usize>>,
-    /// What drifts, with what this pass has begun and without what it has ended.
-    open: BTreeMap<(usize, SubjectKey, HostKey), ()>,
+    /// The hosts of each rule, however they stand.
+    members: Vec<HostSet>,
+    open: Open<'a>,
     verdicts: HashMap<(usize, Option<ValueKey>), Verdict>,
     /// Where people have changed something in this pass.
     people: BTreeSet<(HostKey, SubjectKey)>,
@@ -44,62 +43,36 @@ impl<'a> Plan<'a> {
         rules: &'a Rules,
         now: Timestamp,
     ) -> Result<Self, Error> {
-        let mut plan = Self {
-            reader,
-            judge: Judge::new((reader, roster), rules, now)?,
-            rules,
-            now,
-            passed: Passed {
-                after: reader.rules_in_force()?.pass,
-                forget_before: Some(now.plus_nanos(-rules.undone_within_ns)),
-                ..Passed::default()
-            },
-            seen: BTreeMap::new(),
-            expectations: HashMap::new(),
-            open: BTreeMap::new(),
-            verdicts: HashMap::new(),
-            people: BTreeSet::new(),
-            wants_look: false,
-        };
+        let judge = Judge::new((reader, roster), rules, now)?;
+        let members = (0..rules.rules.len()).map(|rule| judge.members(rule).all().collect());
+        let mut expectations: HashMap<SubjectKey, Vec<usize>> = HashMap::new();
         for (index, rule) in rules.rules.iter().enumerate() {
             if let Demand::Expect(expectation) = &rule.demand
                 && let Some(subject) = reader.find_subject(&expectation.subject)?
             {
-                plan.expectations.entry(subject).or_default().push(index);
+                expectations.entry(subject).or_default().push(index);
             }
         }
-        for event in reader.open_drift()? {
-            plan.take_open(event);
-        }
-        Ok(plan)
-    }
-
-    /// Drift from a rule that is no more has ended.
-    fn take_open(&mut self, event: DriftEvent) {
-        let rule = self
-            .rules
-            .rules
-            .iter()
-            .position(|rule| rule.name == event.rule);
-        let DriftEvent {
-            rule: name,
-            host,
-            subject,
-            ..
-        } = event;
-        match rule {
-            Some(rule) => drop(self.open.insert((rule, subject, host), ())),
-            None => self.passed.acts.push(Act::End {
-                rule: name,
-                host,
-                subject,
-                ending: Ending {
-                    at: self.now,
-                    seq: None,
-                    by: Cause::Rules,
-                },
-            }),
-        }
+        let mut acts = Vec::new();
+        let open = Open::new(rules, reader.open_drift()?, &mut acts, now);
+        Ok(Self {
+            reader,
+            members: members.collect(),
+            judge,
+            rules,
+            now,
+            passed: Passed {
+                after: reader.rules_in_force()?.pass,
+                acts,
+                forget_before: Some(now.plus_nanos(-rules.undone_within_ns)),
+            },
+            seen: BTreeMap::new(),
+            expectations,
+            open,
+            verdicts: HashMap::new(),
+            people: BTreeSet::new(),
+            wants_look: false,
+        })
     }
 
     /// Goes through what hosts have logged, in its order: whether there is more.
@@ -208,7 +181,7 @@ impl<'a> Plan<'a> {
         (time, seq): (Timestamp, u64),
     ) -> Result<(), Error> {
         for rule in self.expectations.get(&subject).cloned().unwrap_or_default() {
-            if !is_member(self.judge.members(rule), host) {
+            if !self.members[rule].contains(host) {
                 continue;
             }
             match self.verdict(rule, value)? {
@@ -219,11 +192,11 @@ impl<'a> Plan<'a> {
                         seq: Some(seq),
                         by: Cause::Change,
                     };
-                    self.end((rule, subject, host), ending);
+                    let acts = &mut self.passed.acts;
+                    self.open.end((rule, subject, host), ending, acts);
                 }
-                Verdict::Deviates => self.begin(
-                    (rule, subject, host),
-                    DriftEvent {
+                Verdict::Deviates => {
+                    let event = DriftEvent {
                         rule: String::new(),
                         host,
                         subject,
@@ -234,8 +207,10 @@ impl<'a> Plan<'a> {
                         since: Some(time),
                         seq: Some(seq),
                         ending: None,
-                    },
-                ),
+                    };
+                    let acts = &mut self.passed.acts;
+                    self.open.begin((rule, subject, host), event, acts);
+                }
             }
         }
         Ok(())
@@ -259,17 +234,17 @@ impl<'a> Plan<'a> {
         let hosts: Vec<HostKey> = touched.keys().copied().collect();
         for rule in 0..self.rules.rules.len() {
             let is_baseline = matches!(self.judge.rule(rule).demand, Demand::Like(_));
-            if !is_baseline || !self.is_followed(rule) {
+            let concerns = |host: &HostKey| {
+                self.members[rule].contains(*host) || self.judge.reference(rule) == Some(*host)
+            };
+            if !is_baseline || !self.is_followed(rule) || !hosts.iter().any(concerns) {
                 continue;
             }
             let found = self.judge.subject(rule, subject, &hosts)?;
-            let is_shared = self.judge.is_shared(rule);
-            let open = self
-                .open
-                .range((rule, subject, HostKey(0))..=(rule, subject, HostKey(u32::MAX)));
-            let open = open.map(|((.., host), ())| (subject, *host));
-            let open = open.filter(|(_, host)| is_shared || touched.contains_key(host));
-            let open: Vec<_> = open.collect();
+            let mut open = self.open.of_subject(rule, subject);
+            if !self.judge.is_shared(rule) {
+                open.retain(|(_, host)| touched.contains_key(host));
+            }
             self.sync(rule, &found, &open, Some(touched))?;
         }
         Ok(())
@@ -281,10 +256,7 @@ impl<'a> Plan<'a> {
             return Ok(());
         }
         let found = self.judge.all(rule)?;
-        let first = (rule, SubjectKey(i64::MIN), HostKey(0));
-        let open = self.open.range(first..).map(|(key, ())| *key);
-        let open = open.take_while(|(of, ..)| *of == rule);
-        let open: Vec<_> = open.map(|(_, subject, host)| (subject, host)).collect();
+        let open = self.open.of_rule(rule);
         self.sync(rule, &found, &open, None)
     }
 
@@ -305,58 +277,38 @@ impl<'a> Plan<'a> {
         open: &[(SubjectKey, HostKey)],
         touched: Option<&Touched>,
     ) -> Result<(), Error> {
-        let mut unknown = HostSet::default();
-        for (_, hosts) in &found.unknown {
-            unknown.extend(&hosts.iter().collect::<Vec<_>>());
-        }
         let deviating = found.deviations.iter();
         let deviating: BTreeSet<_> = deviating
             .filter_map(|one| Some((one.subject?, one.host)))
             .collect();
-        for (subject, host) in open {
-            if deviating.contains(&(*subject, *host)) || unknown.contains(*host) {
+        for key in open {
+            if deviating.contains(key) || found.is_unknown(*key) {
                 continue;
             }
-            let is_member = is_member(self.judge.members(rule), *host);
-            let change = touched.and_then(|touched| touched.get(host));
-            let ending = match change {
-                _ if !is_member => Ending {
-                    at: self.now,
-                    seq: None,
-                    by: Cause::Left,
-                },
-                Some((time, seq)) => Ending {
-                    at: *time,
-                    seq: Some(*seq),
-                    by: Cause::Change,
-                },
-                None if touched.is_some() => Ending {
-                    at: self.now,
-                    seq: None,
-                    by: Cause::Baseline,
-                },
-                None => Ending {
-                    at: self.now,
-                    seq: None,
-                    by: Cause::Look,
-                },
+            let (subject, host) = *key;
+            let (at, seq, by) = match touched.map(|touched| touched.get(&host)) {
+                _ if !self.members[rule].contains(host) => (self.now, None, Cause::Left),
+                Some(Some((time, seq))) => (*time, Some(*seq), Cause::Change),
+                Some(None) => (self.now, None, Cause::Baseline),
+                None => (self.now, None, Cause::Look),
             };
-            self.end((rule, *subject, *host), ending);
+            let acts = &mut self.passed.acts;
+            let ending = Ending { at, seq, by };
+            self.open.end((rule, subject, host), ending, acts);
         }
         for deviation in &found.deviations {
             let Some(subject) = deviation.subject else {
                 continue;
             };
             let key = (rule, subject, deviation.host);
-            if self.open.contains_key(&key) {
+            if self.open.contains(key) {
                 continue;
             }
             let (since, seq) = self.brought(deviation.host, subject)?;
-            let change = touched.map(|touched| touched.get(&deviation.host));
-            let (cause, began) = match change {
-                Some(Some((time, _))) => (Cause::Change, since.unwrap_or(*time).min(self.now)),
-                Some(None) => (Cause::Baseline, self.now),
-                None => (Cause::Look, self.now),
+            let (began, cause) = match touched.map(|touched| touched.get(&deviation.host)) {
+                Some(Some((time, _))) => (since.unwrap_or(*time).min(self.now), Cause::Change),
+                Some(None) => (self.now, Cause::Baseline),
+                None => (self.now, Cause::Look),
             };
             let event = DriftEvent {
                 rule: String::new(),
@@ -370,7 +322,7 @@ impl<'a> Plan<'a> {
                 seq,
                 ending: None,
             };
-            self.begin(key, event);
+            self.open.begin(key, event, &mut self.passed.acts);
         }
         Ok(())
     }
@@ -386,33 +338,6 @@ impl<'a> Plan<'a> {
         }
         let newest = self.reader.newest_change(host, subject)?;
         Ok(newest.map_or((None, None), |change| (Some(change.time), Some(change.seq))))
-    }
-
-    fn begin(&mut self, key: (usize, SubjectKey, HostKey), event: DriftEvent) {
-        if self.open.len() >= MOST_OPEN || self.open.contains_key(&key) {
-            return;
-        }
-        self.open.insert(key, ());
-        let rule = self.rules.rules[key.0].name.clone();
-        self.passed
-            .acts
-            .push(Act::Begin(DriftEvent { rule, ..event }));
-        if self.open.len() == MOST_OPEN {
-            tracing::warn!("{MOST_OPEN} facts drift: of more it is not recorded when they began");
-        }
-    }
-
-    fn end(&mut self, key: (usize, SubjectKey, HostKey), ending: Ending) {
-        if self.open.remove(&key).is_some() {
-            let (rule, subject, host) = key;
-            let rule = self.rules.rules[rule].name.clone();
-            self.passed.acts.push(Act::End {
-                rule,
-                host,
-                subject,
-                ending,
-            });
-        }
     }
 
     /// Whether something was met that only a look through all can tell of.
@@ -446,15 +371,4 @@ impl<'a> Plan<'a> {
         }
         self.passed
     }
-}
-
-fn is_member(members: &Members, host: HostKey) -> bool {
-    let Members {
-        current,
-        aside,
-        without_label,
-    } = members;
-    current.iter().flatten().any(|member| *member == host)
-        || aside.iter().any(|(member, _)| *member == host)
-        || without_label.contains(&host)
 }

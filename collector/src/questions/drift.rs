@@ -1,16 +1,21 @@
 //! Drift: what is not as the rules want it now, ranked so that the first screen matters. How facts are judged is in
 //! `drift/judge.rs`, and what happened before in `drift/happened.rs`.
 
+mod against;
+mod found;
 mod happened;
 mod judge;
+mod members;
 mod sorting;
 
 use change::{FactValue, Subject, Timestamp};
 use serde::Serialize;
 
+pub(crate) use self::found::Found;
 pub use self::happened::{DriftBody, Happened, HappenedQuery, ReversalBody, happened};
+pub(crate) use self::judge::Judge;
 use self::judge::written;
-pub(crate) use self::judge::{Found, Judge, Members};
+pub(crate) use self::members::Members;
 use self::sorting::{Folded, Sorting};
 use super::{Error, HostBody, Opening, Roster};
 use crate::fleet::{Fleet, HostSet, ValueKey};

@@ -1,64 +1,21 @@
 //! Judging: holds the facts of hosts against rules. For `drift` all of them at once; for events only those of a
 //! subject that something has happened to, which costs as many values as it has and not as many hosts.
 
-use change::{FactValue, Subject, Timestamp};
+use change::{FactValue, Kind, Subject, Timestamp};
 
+use super::against::{Against, Deviating, LEAST_HOSTS, Usual, against, deviating, first_of, usual};
+use super::found::Found;
+use super::members::{Members, members};
 use crate::fleet::{Fact, Fleet, HostKey, HostSet, SubjectKey, ValueKey};
 use crate::questions::{Error, Noise, Roster, Standing};
-use crate::rules::{Baseline, Demand, Expectation, Like, Rule, Rules, Verdict};
-
-/// A rule tells of no more deviations.
-pub(crate) const MOST_DEVIATIONS: usize = 100_000;
-/// What fewer hosts have in common is no majority.
-const LEAST_HOSTS: u32 = 3;
-const DAY_NS: i64 = 86_400_000_000_000;
-
-/// Tells of a fact that is not as a rule wants it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Deviation {
-    pub(crate) host: HostKey,
-    /// None where no host has ever told of it.
-    pub(crate) subject: Option<SubjectKey>,
-    /// The value; none where it is missing.
-    pub(crate) value: Option<ValueKey>,
-    /// What it is held against, where that is a value.
-    pub(crate) expected: Option<ValueKey>,
-}
-
-/// What judging by one rule came to.
-#[derive(Debug, Default)]
-pub(crate) struct Found {
-    pub(crate) deviations: Vec<Deviation>,
-    /// Hosts of which it is not known, and why.
-    pub(crate) unknown: Vec<(String, HostSet)>,
-    /// So many facts deviate as those of any two hosts do.
-    pub(crate) noise: usize,
-}
-
-/// Which hosts a rule is for.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Members {
-    /// Those whose facts are those of now, by subgroup.
-    pub(crate) current: Vec<Vec<HostKey>>,
-    /// The others, with how they stand.
-    pub(crate) aside: Vec<(HostKey, Standing)>,
-    /// Those that are in no subgroup.
-    pub(crate) without_label: Vec<HostKey>,
-}
-
-/// What the hosts of a rule are held against.
-enum Against<'a> {
-    Expectation(&'a Expectation),
-    Majority(&'a Baseline),
-    Host(&'a Baseline, HostKey),
-    Moment(&'a Baseline, Timestamp, Option<HostSet>),
-    Nothing(String),
-}
+use crate::rules::{Baseline, Demand, Expectation, Rule, Rules, Verdict};
 
 /// One rule, with what it takes to judge by it.
 struct Part<'a> {
     rule: &'a Rule,
     members: Members,
+    /// The subgroups once more, as sets.
+    groups: Vec<HostSet>,
     against: Against<'a>,
     noise: Noise,
 }
@@ -84,9 +41,14 @@ impl<'a> Judge<'a> {
                 Demand::Like(baseline) => &baseline.noise,
                 Demand::Expect(_) => &[],
             };
+            let members = members(roster, rule);
+            let groups = members.current.iter();
             Ok(Part {
                 rule,
-                members: members(roster, rule),
+                groups: groups
+                    .map(|group| group.iter().copied().collect())
+                    .collect(),
+                members,
                 against: against((fleet, roster), rule, now)?,
                 noise: Noise::new(given)?,
             })
@@ -116,6 +78,14 @@ impl<'a> Judge<'a> {
         )
     }
 
+    /// The host that others are held against, where it is one.
+    pub(crate) fn reference(&self, rule: usize) -> Option<HostKey> {
+        match self.parts[rule].against {
+            Against::Host(_, reference) => Some(reference),
+            _ => None,
+        }
+    }
+
     /// Judges all facts of all hosts by a rule.
     pub(crate) fn all(&self, rule: usize) -> Result<Found, Error> {
         let part = &self.parts[rule];
@@ -132,7 +102,7 @@ impl<'a> Judge<'a> {
                 }
             }
         }
-        self.unknown(part, &mut found);
+        Self::unknown(part, &mut found);
         Ok(found)
     }
 
@@ -160,12 +130,12 @@ impl<'a> Judge<'a> {
                 }
             }
         }
-        self.unknown(part, &mut found);
+        Self::unknown(part, &mut found);
         Ok(found)
     }
 
     /// Notes the hosts of which nothing can be said.
-    fn unknown(&self, part: &Part<'_>, found: &mut Found) {
+    fn unknown(part: &Part<'_>, found: &mut Found) {
         let Members {
             current,
             aside,
@@ -176,15 +146,11 @@ impl<'a> Judge<'a> {
                 Standing::Cloned => "another machine reports under the same machine id",
                 _ => "it has stopped reporting",
             };
-            note(&mut found.unknown, why, *host);
+            found.silent(why, *host);
         }
         let each = part.rule.each.as_deref().unwrap_or_default();
         for host in without_label {
-            note(
-                &mut found.unknown,
-                &format!("it has no label `{each}`"),
-                *host,
-            );
+            found.silent(&format!("it has no label `{each}`"), *host);
         }
         let reason = match &part.against {
             Against::Nothing(why) => Some((why.as_str(), 0)),
@@ -196,7 +162,7 @@ impl<'a> Judge<'a> {
         };
         let is_few = |hosts: &&Vec<HostKey>| least == 0 || hosts.len() < least as usize;
         for host in current.iter().filter(is_few).flatten() {
-            note(&mut found.unknown, why, *host);
+            found.silent(why, *host);
         }
     }
 
@@ -219,10 +185,9 @@ impl<'a> Judge<'a> {
             holding.extend(&held);
             match expectation.judge(Some(&self.fleet.value(*value)?)) {
                 Verdict::Holds => {}
-                Verdict::Deviates => found.add((key, Some(*value), None), held),
+                Verdict::Deviates => found.add((key, Some(*value), None), &held),
                 Verdict::Unknown(why) => {
-                    held.iter()
-                        .for_each(|host| note(&mut found.unknown, &why, *host));
+                    found.untold(&why, key, &held);
                 }
             }
         }
@@ -230,9 +195,9 @@ impl<'a> Judge<'a> {
         for host in missing {
             if !self.fleet.tells_of(host, &expectation.subject)? {
                 let why = not_told(&expectation.subject);
-                note(&mut found.unknown, &why, host);
+                found.untold(&why, key, &[host]);
             } else if expectation.judge(None) == Verdict::Deviates {
-                found.add((key, None, None), vec![host]);
+                found.add((key, None, None), &[host]);
             }
         }
         Ok(())
@@ -245,9 +210,8 @@ impl<'a> Judge<'a> {
         let mut outcome = Ok(());
         self.fleet.each_holding(&mut |subject, value, hosts| {
             if let Some(done) = open.replace(subject).filter(|done| *done != subject) {
-                if outcome.is_ok() {
-                    outcome = self.holdings(part, (done, &holdings), found);
-                }
+                let so_far = std::mem::replace(&mut outcome, Ok(()));
+                outcome = so_far.and_then(|()| self.holdings(part, (done, &holdings), found));
                 holdings.clear();
             }
             holdings.push((value, hosts.clone()));
@@ -270,36 +234,65 @@ impl<'a> Judge<'a> {
             Against::Host(baseline, reference) => (*baseline, Some(*reference)),
             _ => return Ok(()),
         };
-        for group in &part.members.current {
-            let hosts: HostSet = group.iter().copied().collect();
+        for group in &part.groups {
             let expected = match reference {
                 Some(reference) => holdings
                     .iter()
                     .find(|(_, holders)| holders.contains(reference))
                     .map(|(value, _)| *value),
-                None => match usual(holdings, &hosts) {
-                    Some(usual) => usual,
+                None => match usual(holdings, group) {
+                    Some(Usual(usual)) => usual,
                     None => continue,
                 },
             };
-            let deviating = deviating(holdings, &hosts, expected);
+            let mut deviating = deviating(holdings, group, expected);
             if deviating.is_empty() {
                 continue;
             }
             let named = self.fleet.subject(subject)?;
-            if !baseline.covers(&written(&named)) {
-                continue;
-            }
-            for (value, hosts) in deviating {
+            if baseline.covers(&written(&named)) {
                 let like = reference.or_else(|| first_of(holdings, expected, group));
-                let sides = (hosts[0], like.unwrap_or(hosts[0]));
-                if self.is_noise(part, (subject, &named), sides, [value, expected])? {
-                    found.noise += hosts.len();
-                } else if value.is_some() {
-                    found.add((Some(subject), value, expected), hosts);
-                } else {
-                    self.missing((subject, &named), expected, hosts, found)?;
-                }
+                let named = (subject, &named, like);
+                found.noise += self.noise(part, named, expected, &mut deviating)?;
+                self.note((subject, named.1), expected, deviating, found)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes out what is noise, held against the host that is as it should be: on how many hosts.
+    fn noise(
+        &self,
+        part: &Part<'_>,
+        (subject, named, like): (SubjectKey, &Subject, Option<HostKey>),
+        expected: Option<ValueKey>,
+        deviating: &mut Vec<Deviating>,
+    ) -> Result<usize, Error> {
+        let mut noise = 0;
+        for (value, hosts) in std::mem::take(deviating) {
+            let sides = (hosts[0], like.unwrap_or(hosts[0]));
+            if self.is_noise(part, (subject, named), sides, [value, expected])? {
+                noise += hosts.len();
+            } else {
+                deviating.push((value, hosts));
+            }
+        }
+        Ok(noise)
+    }
+
+    /// Notes what deviates of one subject.
+    fn note(
+        &self,
+        (subject, named): (SubjectKey, &Subject),
+        expected: Option<ValueKey>,
+        deviating: Vec<Deviating>,
+        found: &mut Found,
+    ) -> Result<(), Error> {
+        for (value, hosts) in deviating {
+            if value.is_some() {
+                found.add((Some(subject), value, expected), &hosts);
+            } else {
+                self.missing((subject, named), expected, hosts, found)?;
             }
         }
         Ok(())
@@ -315,9 +308,9 @@ impl<'a> Judge<'a> {
     ) -> Result<(), Error> {
         for host in hosts {
             if self.fleet.tells_of(host, named)? {
-                found.add((Some(subject), None, expected), vec![host]);
+                found.add((Some(subject), None, expected), &[host]);
             } else {
-                note(&mut found.unknown, &not_told(named), host);
+                found.untold(&not_told(named), Some(subject), &[host]);
             }
         }
         Ok(())
@@ -335,15 +328,11 @@ impl<'a> Judge<'a> {
             return Ok(());
         };
         if hosts.is_some_and(|hosts| !hosts.contains(key)) {
-            note(&mut found.unknown, "it is not in the snapshot", key);
+            found.silent("it is not in the snapshot", key);
             return Ok(());
         }
         if at < host.begins {
-            note(
-                &mut found.unknown,
-                "its state at that moment is not known",
-                key,
-            );
+            found.silent("its state at that moment is not known", key);
             return Ok(());
         }
         for subject in subjects {
@@ -360,7 +349,7 @@ impl<'a> Judge<'a> {
             if self.is_noise(part, (*subject, &named), (key, key), [now, then])? {
                 found.noise += 1;
             } else {
-                found.add((Some(*subject), now, then), vec![key]);
+                found.add((Some(*subject), now, then), &[key]);
             }
         }
         Ok(())
@@ -386,39 +375,10 @@ impl<'a> Judge<'a> {
     }
 }
 
-impl Found {
-    fn add(
-        &mut self,
-        (subject, value, expected): (Option<SubjectKey>, Option<ValueKey>, Option<ValueKey>),
-        hosts: Vec<HostKey>,
-    ) {
-        let room = MOST_DEVIATIONS.saturating_sub(self.deviations.len());
-        let deviation = |host| Deviation {
-            host,
-            subject,
-            value,
-            expected,
-        };
-        let mut hosts = hosts.into_iter();
-        self.deviations
-            .extend(hosts.by_ref().take(room).map(deviation));
-        let why =
-            format!("it has more than the {MOST_DEVIATIONS} deviations that are told of a rule");
-        hosts.for_each(|host| note(&mut self.unknown, &why, host));
-    }
-}
-
-fn note(unknown: &mut Vec<(String, HostSet)>, why: &str, host: HostKey) {
-    match unknown.iter_mut().find(|(known, _)| known == why) {
-        Some((_, hosts)) => hosts.insert(host),
-        None => unknown.push((why.to_owned(), [host].into_iter().collect())),
-    }
-}
-
 fn not_told(subject: &Subject) -> String {
     let kind = subject.kind;
     match kind {
-        change::Kind::File => "nothing is known of files in that folder".to_owned(),
+        Kind::File => "nothing is known of files in that folder".to_owned(),
         _ => format!("nothing is known of subjects of the kind `{kind}`"),
     }
 }
@@ -426,105 +386,4 @@ fn not_told(subject: &Subject) -> String {
 /// A subject as globs are matched with it.
 pub(crate) fn written(subject: &Subject) -> String {
     format!("{}:{}", subject.kind, subject.key.to_lossy())
-}
-
-fn members(roster: &Roster, rule: &Rule) -> Members {
-    let mut members = Members::default();
-    let mut subgroups = std::collections::BTreeMap::<&str, Vec<HostKey>>::new();
-    let hosts = roster.all().iter();
-    let hosts = hosts.filter(|host| host.replaced_by.is_none() && rule.on.matches(host));
-    for host in hosts {
-        let subgroup = match &rule.each {
-            Some(each) => host.labels.get(each).map(String::as_str),
-            None => Some(""),
-        };
-        match subgroup {
-            _ if !roster.is_current(host) => {
-                members.aside.push((host.key, roster.standing(host)));
-            }
-            Some(value) => subgroups.entry(value).or_default().push(host.key),
-            None => members.without_label.push(host.key),
-        }
-    }
-    members.current = subgroups.into_values().collect();
-    members
-}
-
-fn against<'a>(
-    (fleet, roster): (&dyn Fleet, &Roster),
-    rule: &'a Rule,
-    now: Timestamp,
-) -> Result<Against<'a>, Error> {
-    let baseline = match &rule.demand {
-        Demand::Expect(expectation) => return Ok(Against::Expectation(expectation)),
-        Demand::Like(baseline) => baseline,
-    };
-    Ok(match &baseline.like {
-        Like::Majority => Against::Majority(baseline),
-        Like::Yesterday => Against::Moment(baseline, now.plus_nanos(-DAY_NS), None),
-        Like::Moment(at) => Against::Moment(baseline, *at, None),
-        Like::Host(name) => match roster.find(name) {
-            Ok(host) if roster.is_current(host) => Against::Host(baseline, host.key),
-            Ok(_) => Against::Nothing(format!("the facts of `{name}` are not those of now")),
-            Err(error) => Against::Nothing(error.to_string()),
-        },
-        Like::Snapshot(name) => {
-            let found = fleet.snapshots()?.into_iter().find(|one| one.name == *name);
-            match found {
-                Some(snapshot) => Against::Moment(baseline, snapshot.at, Some(snapshot.hosts)),
-                None => Against::Nothing(format!("there is no snapshot `{name}`")),
-            }
-        }
-    })
-}
-
-/// What two thirds of the hosts have: a value, or none at all. None where they agree on nothing.
-fn usual(holdings: &[(ValueKey, HostSet)], hosts: &HostSet) -> Option<Option<ValueKey>> {
-    let all = hosts.len();
-    let counts = holdings
-        .iter()
-        .map(|(value, holders)| (Some(*value), holders.shared(hosts)));
-    let counts: Vec<_> = counts.collect();
-    let missing = all - counts.iter().map(|(_, count)| count).sum::<u32>().min(all);
-    let most = counts
-        .into_iter()
-        .chain([(None, missing)])
-        .max_by_key(|(_, count)| *count);
-    let (value, count) = most?;
-    (all >= LEAST_HOSTS && count * 3 >= all * 2).then_some(value)
-}
-
-/// The hosts that do not have what is expected, by what they have.
-fn deviating(
-    holdings: &[(ValueKey, HostSet)],
-    hosts: &HostSet,
-    expected: Option<ValueKey>,
-) -> Vec<(Option<ValueKey>, Vec<HostKey>)> {
-    let mut holding = HostSet::default();
-    let mut found = Vec::new();
-    for (value, holders) in holdings {
-        let held = holders.both(hosts);
-        let held: Vec<HostKey> = held.iter().collect();
-        holding.extend(&held);
-        if Some(*value) != expected && !held.is_empty() {
-            found.push((Some(*value), held));
-        }
-    }
-    if expected.is_some() {
-        let missing = hosts.iter().filter(|host| !holding.contains(*host));
-        let missing: Vec<HostKey> = missing.collect();
-        if !missing.is_empty() {
-            found.push((None, missing));
-        }
-    }
-    found
-}
-
-fn first_of(
-    holdings: &[(ValueKey, HostSet)],
-    value: Option<ValueKey>,
-    group: &[HostKey],
-) -> Option<HostKey> {
-    let (_, holders) = holdings.iter().find(|(held, _)| Some(*held) == value)?;
-    group.iter().copied().find(|host| holders.contains(*host))
 }

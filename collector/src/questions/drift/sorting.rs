@@ -6,7 +6,8 @@ use std::collections::{BTreeMap, HashMap};
 
 use change::{Subject, Timestamp};
 
-use super::judge::{Deviation, written};
+use super::found::Deviation;
+use super::judge::written;
 use super::{DriftQuery, Status};
 use crate::fleet::{DriftEvent, Fleet, HostKey, SubjectKey, ValueKey};
 use crate::questions::{Error, Roster, rank};
