@@ -153,6 +153,14 @@ fn a_majority_is_held_against_each_subgroup_and_what_it_turns_to_is_told_apart()
         (names(&first["hosts"]), &first["expected"]["value"]),
         (vec!["n1".to_owned()], &"60".into())
     );
+    // Among all six there is no majority; among those of a label there is.
+    let against = |group: &str| {
+        let args = ["drift", "--against", "majority", "--group", group, "--all"];
+        let answer = fleet.json(&args);
+        subjects(&answer).contains(&"vm.swappiness".to_owned())
+    };
+    let groups = ["pool=stable", "pool=canary", "role=db"];
+    assert_eq!(groups.map(against), [true, false, false]);
     // Another one follows: now it is the one that was not touched that deviates, and nobody did that to it.
     let time = fleet.time(30);
     fleet.log(

@@ -14,9 +14,11 @@ use simulation::inventory::{Role, hostname, subject};
 use simulation::truths;
 use tempfile::TempDir;
 use tracer_collector::fleet::{Fleet as _, HostId, LogQuery};
+use tracer_collector::follow::Follower;
 use tracer_collector::questions::{
-    Noise, Roster, Side, SuspectQuery, compare, explain, outliers, suspects,
+    DriftQuery, Noise, Roster, Side, SuspectQuery, compare, drift, explain, outliers, suspects,
 };
+use tracer_collector::rules::Rules;
 use tracer_collector::store::{Reader, Store};
 
 /// Fill a collector's store with a simulated fleet, ask it the questions, and print what each cost
@@ -250,6 +252,7 @@ fn ask(state_dir: &Path, args: &Args) -> Result<()> {
     };
     let what = format!("suspects among {} hosts in 2 h", all.len());
     timed(&what, || suspects(&reader, &roster, &all, &query))?;
+    ask_drift((&reader, &roster), state_dir)?;
     let who = LogQuery {
         subject: Some(subject(Kind::Package, "libc6")),
         limit: 10,
@@ -257,6 +260,50 @@ fn ask(state_dir: &Path, args: &Args) -> Result<()> {
     };
     let found = timed("who, over all hosts", || reader.log(&who))?;
     ensure!(!found.is_empty(), "nobody has touched libc6");
+    Ok(())
+}
+
+/// Asks what deviates from a majority and from an expectation, and follows drift from the beginning.
+fn ask_drift((reader, roster): (&Reader, &Roster), state_dir: &Path) -> Result<()> {
+    let rules = format!(
+        "[[expect]]\nthat = \"package:libc6 == {}\"\n[[baseline]]\non = \"role=db\"\nlike = \"majority\"\n",
+        truths::GOOD_LIBC
+    );
+    let read = |rules: &str| Rules::read(rules).ok().context("the rules are no rules");
+    let (all, one) = (read(&rules)?, rules.split("[[baseline]]").next());
+    let one = read(one.unwrap_or_default())?;
+    for (what, rules) in [("one expectation", &one), ("it and a majority", &all)] {
+        let query = DriftQuery {
+            rules,
+            hosts: None,
+            now: now(),
+            all: false,
+            most: 20,
+        };
+        let what = format!("drift from {what}");
+        let found = timed(&what, || drift(reader, roster, &query))?;
+        let libc = subject(Kind::Package, "libc6");
+        let is_first = found
+            .drifts
+            .first()
+            .is_some_and(|first| first.subject == libc);
+        ensure!(is_first, "drift does not tell of libc6 first");
+    }
+    let path = state_dir.join("rules.toml");
+    fs::write(&path, rules)?;
+    let mut follower = Follower::open(state_dir, Some(&path), now())?;
+    let begin = Instant::now();
+    while follower.pass(now())? {}
+    println!(
+        "| first pass of following | {:.0} ms |",
+        begin.elapsed().as_secs_f64() * 1e3
+    );
+    let begin = Instant::now();
+    ensure!(!follower.pass(now())?, "there is more to follow");
+    println!(
+        "| a pass with nothing new | {:.1} ms |",
+        begin.elapsed().as_secs_f64() * 1e3
+    );
     Ok(())
 }
 

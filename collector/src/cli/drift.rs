@@ -110,7 +110,9 @@ impl DriftArgs {
                 Ok(like) => like,
                 Err(_) => Like::Moment(context.time("--against", against)?),
             };
-            return Ok(Rules::of_baseline(Selector::default(), like));
+            let on = self.group.as_deref().unwrap_or("all");
+            let on = Selector::parse(on).map_err(Error::Usage)?;
+            return Ok(Rules::of_baseline(on, like));
         }
         let rules = in_force(fleet)?;
         if rules.rules.is_empty() {

@@ -365,3 +365,74 @@ fn reversal(row: &Row<'_>) -> rusqlite::Result<Result<Reversal, Error>> {
         way,
     }))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fleet::Fleet as _;
+    use crate::store::Store;
+
+    fn event(time: i64) -> DriftEvent {
+        DriftEvent {
+            rule: "r".to_owned(),
+            host: HostKey(1),
+            subject: SubjectKey(1),
+            expected: None,
+            value: None,
+            cause: Cause::Change,
+            began: Timestamp::from_nanos(time),
+            since: None,
+            seq: Some(7),
+            ending: None,
+        }
+    }
+
+    #[test]
+    fn of_two_collectors_that_plan_from_one_moment_one_writes() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).unwrap();
+        let mut stores = [(); 2].map(|()| DriftStore::open(store.path()).unwrap());
+        let passed = |time| Passed {
+            after: 0,
+            acts: vec![Act::Begin(event(time))],
+            forget_before: None,
+        };
+        assert!(stores[0].write(&passed(1)).unwrap());
+        assert!(!stores[1].write(&passed(2)).unwrap());
+        let reader = Reader::open(folder.path()).unwrap();
+        assert_eq!(reader.open_drift().unwrap(), [event(1)]);
+        assert_eq!(reader.rules_in_force().unwrap().pass, 1);
+    }
+
+    #[test]
+    fn a_drift_begins_once_and_does_not_end_before_it_began() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).unwrap();
+        let mut drift = DriftStore::open(store.path()).unwrap();
+        let ending = Ending {
+            at: Timestamp::from_nanos(3),
+            seq: None,
+            by: Cause::Rules,
+        };
+        let end = Act::End {
+            rule: "r".to_owned(),
+            host: HostKey(1),
+            subject: SubjectKey(1),
+            ending,
+        };
+        let acts = vec![Act::Begin(event(5)), Act::Begin(event(6)), end.clone(), end];
+        let passed = Passed {
+            acts,
+            ..Passed::default()
+        };
+        assert!(drift.write(&passed).unwrap());
+        let reader = Reader::open(folder.path()).unwrap();
+        let all = reader.drift_events(Timestamp::from_nanos(0), 9, &mut |_| true);
+        let at = Timestamp::from_nanos(5);
+        let ended = DriftEvent {
+            ending: Some(Ending { at, ..ending }),
+            ..event(5)
+        };
+        assert_eq!(all.unwrap(), [ended]);
+    }
+}
