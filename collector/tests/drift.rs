@@ -10,11 +10,11 @@ mod fleet;
 use std::fs;
 use std::sync::Arc;
 
-use change::{Actor, Author, Kind, Op};
+use change::{Actor, Author, FactValue, FileState, FileType, Kind, Op, RenamedFrom};
 use fleet::{AGO, Fleet, set, version};
 use serde_json::Value;
 use simulation::deeds::{automation, change, person};
-use simulation::inventory::{attributes, setting, subject};
+use simulation::inventory::{attributes, file, setting, subject};
 use simulation::truths;
 
 /// The first rule of these tests: all have the libc6 of the lists.
@@ -664,6 +664,72 @@ fn the_server_follows_and_reads_its_rules_anew() {
             .all(|event| !event["ended"].is_null())
     });
     drop(server);
+}
+
+/// A directory, or what is said of one.
+fn directory() -> Option<FactValue> {
+    Some(FactValue::File(FileState {
+        file_type: FileType::Directory,
+        mode: "0755".to_owned(),
+        ..FileState::default()
+    }))
+}
+
+#[test]
+fn what_no_change_tells_of_is_found_by_looking_through_all() {
+    let mut fleet = Fleet::of(1);
+    let rules = "[[expect]]\nthat = \"/etc/shop/a.conf present on role=db\"\n[[expect]]\n\
+                 that = \"sysctl:vm.swappiness == 61 on role=db\"\nname = \"swappiness\"\n";
+    let (time, actor) = (
+        fleet.time(-10),
+        person("alice", "mv shop store", fleet.time(-10)),
+    );
+    let file_of = |path: &str| subject(Kind::File, path);
+    let made =
+        |path: &str, after| change(file_of(path), Op::Create, [None, after], time, Some(&actor));
+    let content = Some(file("/etc/shop/a.conf", "text"));
+    let changes = vec![
+        set("vm.swappiness", ["60", "61"], time, "alice"),
+        made("/etc/shop", directory()),
+        made("/etc/shop/a.conf", content),
+    ];
+    fleet.log(1, changes, -9);
+    let mut follower = fleet.follower(rules);
+    assert_eq!(fleet.ask(&["drift", "--events"]).code, 1);
+    // With its directory the file goes to another name, and the log has one change, of the directory.
+    let moved = [directory(), directory()];
+    let mut moved = change(
+        file_of("/etc/store"),
+        Op::Rename,
+        moved,
+        fleet.time(10),
+        Some(&actor),
+    );
+    moved.from = Some(RenamedFrom("/etc/shop".into()));
+    fleet.log(1, vec![moved], 11);
+    fleet.pass(&mut follower, 11);
+    let events = fleet.lines(&["drift", "--events"]);
+    assert_eq!(
+        (events.len(), &events[0]["cause"]),
+        (1, &"look".into()),
+        "{events:#?}"
+    );
+    assert_eq!(events[0]["subject"]["key"], "/etc/shop/a.conf");
+    // Of a host that is new all is known from its first facts.
+    fleet.join(2, 20);
+    fleet.pass(&mut follower, 20);
+    let events = fleet.lines(&["drift", "--events", "--host", "n2"]);
+    let told: Vec<_> = events
+        .iter()
+        .map(|event| (&event["rule"], &event["cause"]))
+        .collect();
+    assert_eq!(
+        told,
+        [(&"swappiness".into(), &"look".into())],
+        "{events:#?}"
+    );
+    let unknown = fleet.json(&["drift", "--host", "n2"]);
+    assert_eq!(unknown["unknown"][0]["count"], 1, "{unknown:#}");
 }
 
 #[test]

@@ -67,15 +67,16 @@ impl Fleet {
             now: Timestamp::from_nanos(i64::try_from(now).unwrap()),
         };
         for number in 1..=count {
-            fleet.add(number, format!("log-{number}"));
-            let baseline = fleet
-                .host(number)
-                .host
-                .borrow()
-                .baseline(fleet.time(BASELINE));
-            fleet.send(number, &baseline, BASELINE);
+            fleet.join(number, BASELINE);
         }
         fleet
+    }
+
+    /// A host tells of its first facts.
+    pub(crate) fn join(&mut self, number: u64, minutes: i64) {
+        self.add(number, format!("log-{number}"));
+        let baseline = self.host(number).host.borrow().baseline(self.time(minutes));
+        self.send(number, &baseline, minutes);
     }
 
     fn add(&mut self, number: u64, log: String) {

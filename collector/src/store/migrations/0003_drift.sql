@@ -53,7 +53,8 @@ CREATE TABLE drift_events (
     ended_by TEXT
 ) STRICT;
 CREATE UNIQUE INDEX drift_events_open ON drift_events (rule, host, subject) WHERE ended IS NULL;
-CREATE INDEX drift_events_by_time ON drift_events (began);
+CREATE INDEX drift_events_by_beginning ON drift_events (began);
+CREATE INDEX drift_events_by_end ON drift_events (ended);
 
 -- Changes that undid what another sort of author had done just before: `undone` is that author's change.
 CREATE TABLE reversals (
