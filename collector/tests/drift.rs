@@ -348,6 +348,7 @@ fn what_is_not_known_is_never_told_to_be_fine() {
     assert_eq!(told("telnetd"), kind("package"));
     let folder = r#"[("nothing is known of files in that folder", ["n1", "n2", "n3", "n4"])]"#;
     assert_eq!(told("/srv/data"), folder);
+    assert_eq!(answer["idle"].as_array().unwrap().len(), 1, "{answer:#}");
     assert!(
         told("snapshot:none").contains("there is no snapshot `none`"),
         "{unknown:#?}"
@@ -533,13 +534,27 @@ fn rules_are_checked_and_all_that_is_wrong_is_told_by_its_line() {
         (&1.into(), &0.into())
     );
     assert_eq!(fleet.ask(&["check-rules", "/nowhere/rules.toml"]).code, 4);
-    let said = fleet.ask(&["drift"]);
-    assert_eq!(said.code, 2);
-    assert!(
-        said.stderr.contains("no rules are in force"),
-        "{}",
-        said.stderr
-    );
+    for (wrong, said) in [
+        (&["drift"][..], "no rules are in force"),
+        (
+            &["drift", "--against", "majorty"],
+            "other baselines are `majority`",
+        ),
+        (&["drift", "--against", "host:n9"], "no host is called `n9`"),
+        (
+            &["drift", "--against", "snapshot:x"],
+            "no snapshot is called `x`",
+        ),
+        (&["drift", "--group", "db"], "`db` selects no hosts"),
+        (
+            &["drift", "--events", "--against", "majority"],
+            "cannot be used with",
+        ),
+    ] {
+        let answer = fleet.ask(wrong);
+        assert_eq!(answer.code, 2, "{wrong:?}: {}", answer.stderr);
+        assert!(answer.stderr.contains(said), "{wrong:?}: {}", answer.stderr);
+    }
 }
 
 #[test]
@@ -667,12 +682,12 @@ fn the_server_follows_and_reads_its_rules_anew() {
 }
 
 /// A directory, or what is said of one.
-fn directory() -> Option<FactValue> {
-    Some(FactValue::File(FileState {
+fn directory() -> FactValue {
+    FactValue::File(FileState {
         file_type: FileType::Directory,
         mode: "0755".to_owned(),
         ..FileState::default()
-    }))
+    })
 }
 
 #[test]
@@ -690,14 +705,14 @@ fn what_no_change_tells_of_is_found_by_looking_through_all() {
     let content = Some(file("/etc/shop/a.conf", "text"));
     let changes = vec![
         set("vm.swappiness", ["60", "61"], time, "alice"),
-        made("/etc/shop", directory()),
+        made("/etc/shop", Some(directory())),
         made("/etc/shop/a.conf", content),
     ];
     fleet.log(1, changes, -9);
     let mut follower = fleet.follower(rules);
     assert_eq!(fleet.ask(&["drift", "--events"]).code, 1);
     // With its directory the file goes to another name, and the log has one change, of the directory.
-    let moved = [directory(), directory()];
+    let moved = [Some(directory()), Some(directory())];
     let mut moved = change(
         file_of("/etc/store"),
         Op::Rename,

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::{Context, Error, Exit};
-use crate::fleet::HostSet;
+use crate::fleet::{Fleet as _, HostSet};
 use crate::follow::read_rules;
 use crate::output;
 use crate::questions::{self, DriftQuery, HappenedQuery, Roster, drift, happened};
@@ -63,7 +63,7 @@ impl DriftArgs {
         if self.events {
             return self.list_events(context, (&fleet, &roster), hosts);
         }
-        let rules = self.rules(context, &fleet)?;
+        let rules = self.rules(context, (&fleet, &roster))?;
         let query = DriftQuery {
             rules: &rules,
             hosts,
@@ -101,15 +101,16 @@ impl DriftArgs {
     }
 
     /// The rules to judge by.
-    fn rules(&self, context: &Context, fleet: &Reader) -> Result<Rules, Error> {
+    fn rules(
+        &self,
+        context: &Context,
+        (fleet, roster): (&Reader, &Roster),
+    ) -> Result<Rules, Error> {
         if let Some(path) = &self.rules {
             return Ok(read_rules(path)?);
         }
         if let Some(against) = &self.against {
-            let like = match read_like(against) {
-                Ok(like) => like,
-                Err(_) => Like::Moment(context.time("--against", against)?),
-            };
+            let like = baseline(context, (fleet, roster), against)?;
             let on = self.group.as_deref().unwrap_or("all");
             let on = Selector::parse(on).map_err(Error::Usage)?;
             return Ok(Rules::of_baseline(on, like));
@@ -124,6 +125,30 @@ impl DriftArgs {
         }
         Ok(rules)
     }
+}
+
+/// What `--against` names, which must be there.
+fn baseline(
+    context: &Context,
+    (fleet, roster): (&Reader, &Roster),
+    against: &str,
+) -> Result<Like, Error> {
+    let Ok(like) = read_like(against) else {
+        let moment = context.time("--against", against);
+        let wrong = |error| {
+            let others = "`majority`, `host:NAME`, `snapshot:NAME` and `yesterday`";
+            Error::Usage(format!("{error}; other baselines are {others}"))
+        };
+        return moment.map(Like::Moment).map_err(wrong);
+    };
+    match &like {
+        Like::Host(name) => drop(roster.find(name)?),
+        Like::Snapshot(name) if !fleet.snapshots()?.iter().any(|one| one.name == *name) => {
+            return Err(questions::Error::UnknownSnapshot(name.clone()).into());
+        }
+        _ => {}
+    }
+    Ok(like)
 }
 
 /// The rules in force.

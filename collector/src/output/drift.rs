@@ -21,6 +21,7 @@ pub fn drift(answer: &Drift, view: &View) -> String {
         noise,
         drifts,
         left_out,
+        idle,
         unknown,
     } = answer;
     let not_told = if drifts.iter().any(|one| one.status != Status::Drifting) {
@@ -46,6 +47,10 @@ pub fn drift(answer: &Drift, view: &View) -> String {
         counted(*drifting, "fact"),
         aside.concat()
     )];
+    lines.extend(
+        idle.iter()
+            .map(|rule| format!("! rule `{}` is for no host", safe(rule))),
+    );
     for (number, drifted) in (1..).zip(drifts) {
         lines.push(String::new());
         lines.push(drifted_in_words(number, drifted, view));

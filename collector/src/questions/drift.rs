@@ -57,6 +57,8 @@ pub struct Drift {
     pub drifts: Vec<Drifted>,
     /// How many lines were left out.
     pub left_out: usize,
+    /// Rules that are for no host.
+    pub idle: Vec<String>,
     /// What is not known: these hosts are not told to be as they should.
     pub unknown: Vec<UnknownBody>,
 }
@@ -96,7 +98,7 @@ pub struct Drifted {
     pub count: usize,
     /// The first of them.
     pub hosts: Vec<HostBody>,
-    /// When the first of them began to drift, as far as that was recorded.
+    /// When the first of them began to drift, where that was recorded: not what was found by looking through all.
     pub began: Option<Timestamp>,
     /// How the first of them came to it.
     pub opening: Option<Opening>,
@@ -154,6 +156,7 @@ pub fn drift(fleet: &dyn Fleet, roster: &Roster, query: &DriftQuery<'_>) -> Resu
     let judge = Judge::new((fleet, roster), query.rules, query.now)?;
     let mut sorting = Sorting::new(fleet, roster, query)?;
     let (mut unknown, mut noise, mut hosts) = (Vec::new(), 0, HostSet::default());
+    let mut idle = Vec::new();
     for (index, rule) in query.rules.rules.iter().enumerate() {
         let found = judge.all(index)?;
         noise += found.noise;
@@ -166,6 +169,9 @@ pub fn drift(fleet: &dyn Fleet, roster: &Roster, query: &DriftQuery<'_>) -> Resu
                 .as_ref()
                 .map_or_else(|| set.clone(), |only| set.both(only));
             unknown.extend(unknown_body(roster, &rule.name, reason, &set));
+        }
+        if judge.members(index).all().next().is_none() {
+            idle.push(rule.name.clone());
         }
         let members = judge.members(index).current.iter().flatten();
         hosts.extend(&members.copied().collect::<Vec<_>>());
@@ -190,6 +196,7 @@ pub fn drift(fleet: &dyn Fleet, roster: &Roster, query: &DriftQuery<'_>) -> Resu
         noise,
         drifts: drifts.collect::<Result<_, _>>()?,
         left_out,
+        idle,
         unknown,
     })
 }
@@ -222,8 +229,9 @@ fn drifted(
         line,
         hosts,
         subject,
-        since,
+        began,
         also,
+        ..
     } = folded;
     let rule = &query.rules.rules[line.rule];
     let value = |key: Option<ValueKey>| key.map(|key| fleet.value(key)).transpose();
@@ -250,7 +258,7 @@ fn drifted(
             .take(NAMED)
             .filter_map(|host| roster.named(*host))
             .collect(),
-        began: since,
+        began,
         opening,
         exception: exception.map(|exception| ExceptionBody::new(exception, query.now)),
         also,

@@ -9,7 +9,7 @@ use change::{Subject, Timestamp};
 use super::found::Deviation;
 use super::judge::written;
 use super::{DriftQuery, Status};
-use crate::fleet::{DriftEvent, Fleet, HostKey, SubjectKey, ValueKey};
+use crate::fleet::{Cause, DriftEvent, Fleet, HostKey, SubjectKey, ValueKey};
 use crate::questions::{Error, Roster, rank};
 use crate::rules::{Demand, Exception};
 
@@ -30,7 +30,10 @@ pub(super) struct Folded {
     pub(super) line: Line,
     pub(super) hosts: Vec<HostKey>,
     pub(super) subject: Subject,
-    pub(super) since: Option<Timestamp>,
+    /// When the first of them began to drift, where that was recorded.
+    pub(super) began: Option<Timestamp>,
+    /// That, or else since when it has the value: what is newer comes first.
+    since: Option<Timestamp>,
     pub(super) also: Vec<Subject>,
 }
 
@@ -43,8 +46,8 @@ pub(super) struct Sorting<'a> {
     counts: BTreeMap<Status, usize>,
     exceptions: Vec<&'a Exception>,
     subjects: HashMap<SubjectKey, Subject>,
-    /// When each drift began, by rule, host and subject.
-    open: HashMap<(String, HostKey, SubjectKey), Timestamp>,
+    /// When each drift began and by what, by rule, host and subject.
+    open: HashMap<(String, HostKey, SubjectKey), (Timestamp, Cause)>,
 }
 
 impl<'a> Sorting<'a> {
@@ -53,7 +56,10 @@ impl<'a> Sorting<'a> {
         roster: &'a Roster,
         query: &'a DriftQuery<'a>,
     ) -> Result<Self, Error> {
-        let began = |event: DriftEvent| ((event.rule, event.host, event.subject), event.began);
+        let began = |event: DriftEvent| {
+            let what = (event.rule, event.host, event.subject);
+            (what, (event.began, event.cause))
+        };
         Ok(Self {
             fleet,
             roster,
@@ -92,7 +98,7 @@ impl<'a> Sorting<'a> {
             Status::Excepted
         } else if rule.lasting_ns > 0
             && self
-                .began(&rule.name, (host, subject))?
+                .since(&rule.name, (host, subject))?
                 .is_some_and(|began| !rule.is_lasting(began, self.query.now))
         {
             Status::Pending
@@ -152,19 +158,35 @@ impl<'a> Sorting<'a> {
         Ok(subject)
     }
 
-    /// Since when it drifts: as it was recorded, or since the host has the value.
+    /// Since when it drifts, where that was recorded: what was found by looking through all had begun before.
     fn began(
         &self,
         rule: &str,
         (host, subject): (HostKey, Option<SubjectKey>),
+    ) -> Option<Timestamp> {
+        let known = self.open.get(&(rule.to_owned(), host, subject?))?;
+        (known.1 != Cause::Look).then_some(known.0)
+    }
+
+    /// Since when it drifts, or else since when the host has the value.
+    fn since(
+        &self,
+        rule: &str,
+        fact: (HostKey, Option<SubjectKey>),
     ) -> Result<Option<Timestamp>, Error> {
-        let Some(subject) = subject else {
-            return Ok(None);
+        let began = self.began(rule, fact);
+        let (host, Some(subject)) = fact else {
+            return Ok(began);
         };
-        let known = self.open.get(&(rule.to_owned(), host, subject));
-        match known {
-            Some(began) => Ok(Some(*began)),
-            None => Ok(self.fleet.fact(host, subject)?.and_then(|fact| fact.since)),
+        if began.is_some() {
+            return Ok(began);
+        }
+        match self.fleet.fact(host, subject)? {
+            Some(fact) => Ok(fact.since),
+            None => Ok(self
+                .fleet
+                .newest_change(host, subject)?
+                .map(|gone| gone.time)),
         }
     }
 
@@ -191,15 +213,13 @@ impl<'a> Sorting<'a> {
                 folded[*first].also.push(subject);
                 continue;
             }
-            let since = self.began(
-                &self.query.rules.rules[line.rule].name,
-                (key.3[0], line.subject),
-            )?;
+            let (rule, fact) = (&self.query.rules.rules[line.rule], (key.3[0], line.subject));
             folded.push(Folded {
                 hosts: key.3.clone(),
+                began: self.began(&rule.name, fact),
+                since: self.since(&rule.name, fact)?,
                 line,
                 subject,
-                since,
                 also: Vec::new(),
             });
             first.insert(key, folded.len() - 1);
