@@ -494,6 +494,32 @@ fn automation_that_undoes_a_person_and_the_other_way_round_are_told_with_both_ch
 }
 
 #[test]
+fn what_a_person_takes_away_and_automation_brings_back_is_told_too() {
+    let fleet = Fleet::of(1);
+    let mut follower = fleet.follower("");
+    let by = |values: [Option<&str>; 2], actor: &Arc<Actor>, minutes| {
+        let values = values.map(|value| value.map(setting));
+        let what = subject(Kind::Sysctl, "kernel.own");
+        change(what, Op::Set, values, fleet.time(minutes), Some(actor))
+    };
+    let puppet = |minutes| automation(fleet.time(minutes));
+    let steps = vec![
+        by([None, Some("1")], &puppet(41), 41),
+        by([Some("1"), None], &person("carol", "x", fleet.time(42)), 42),
+        by([None, Some("1")], &puppet(43), 43),
+    ];
+    fleet.log(1, steps, 44);
+    fleet.pass(&mut follower, 44);
+    let events = fleet.lines(&["drift", "--events"]);
+    let told = events
+        .iter()
+        .map(|event| (&event["way"], &event["undone"]["seq"]));
+    // She undid what automation had done, and it undid that.
+    let expected = [(&"undone".into(), &2.into()), (&"undone".into(), &1.into())];
+    assert_eq!(told.collect::<Vec<_>>(), expected, "{events:#?}");
+}
+
+#[test]
 fn rules_are_checked_and_all_that_is_wrong_is_told_by_its_line() {
     let fleet = Fleet::of(1);
     let path = fleet.rules(

@@ -106,6 +106,10 @@ fn fill(state_dir: &Path, args: &Args) -> Result<()> {
         facts += spent.on(|| take(&store, &frames, begun(), |batch| batch.facts.len()))?;
     }
     rate("baseline", facts, "facts", spent);
+    let path = state_dir.join("rules.toml");
+    fs::write(&path, rules())?;
+    let mut follower = Follower::open(state_dir, Some(&path), begun())?;
+    follow(&mut follower, "drift: the first look through all")?;
     let (mut spent, mut changes, mut bytes) = (Spent::default(), 0, 0);
     for hosts in hosts.chunks_mut(AT_ONCE) {
         let mut frames = Vec::new();
@@ -121,7 +125,11 @@ fn fill(state_dir: &Path, args: &Args) -> Result<()> {
         "| frame for each change | {} bytes |",
         bytes / changes.max(1)
     );
-    Ok(())
+    follow(
+        &mut follower,
+        &format!("drift: following {changes} changes"),
+    )?;
+    follow(&mut follower, "drift: nothing new")
 }
 
 /// Decodes frames and takes them in, as the collector does; how many rows they had.
@@ -252,7 +260,7 @@ fn ask(state_dir: &Path, args: &Args) -> Result<()> {
     };
     let what = format!("suspects among {} hosts in 2 h", all.len());
     timed(&what, || suspects(&reader, &roster, &all, &query))?;
-    ask_drift((&reader, &roster), state_dir)?;
+    ask_drift(&reader, &roster)?;
     let who = LogQuery {
         subject: Some(subject(Kind::Package, "libc6")),
         limit: 10,
@@ -263,12 +271,9 @@ fn ask(state_dir: &Path, args: &Args) -> Result<()> {
     Ok(())
 }
 
-/// Asks what deviates from a majority and from an expectation, and follows drift from the beginning.
-fn ask_drift((reader, roster): (&Reader, &Roster), state_dir: &Path) -> Result<()> {
-    let rules = format!(
-        "[[expect]]\nthat = \"package:libc6 == {}\"\n[[baseline]]\non = \"role=db\"\nlike = \"majority\"\n",
-        truths::GOOD_LIBC
-    );
+/// Asks what deviates from an expectation and from a majority.
+fn ask_drift(reader: &Reader, roster: &Roster) -> Result<()> {
+    let rules = rules();
     let read = |rules: &str| Rules::read(rules).ok().context("the rules are no rules");
     let (all, one) = (read(&rules)?, rules.split("[[baseline]]").next());
     let one = read(one.unwrap_or_default())?;
@@ -289,22 +294,27 @@ fn ask_drift((reader, roster): (&Reader, &Roster), state_dir: &Path) -> Result<(
             .is_some_and(|first| first.subject == libc);
         ensure!(is_first, "drift does not tell of libc6 first");
     }
-    let path = state_dir.join("rules.toml");
-    fs::write(&path, rules)?;
-    let mut follower = Follower::open(state_dir, Some(&path), now())?;
-    let begin = Instant::now();
-    while follower.pass(now())? {}
-    println!(
-        "| first pass of following | {:.0} ms |",
-        begin.elapsed().as_secs_f64() * 1e3
-    );
-    let begin = Instant::now();
-    ensure!(!follower.pass(now())?, "there is more to follow");
-    println!(
-        "| a pass with nothing new | {:.1} ms |",
-        begin.elapsed().as_secs_f64() * 1e3
-    );
     Ok(())
+}
+
+/// Follows drift until nothing is left, and prints what that took.
+fn follow(follower: &mut Follower, what: &str) -> Result<()> {
+    let begin = Instant::now();
+    let mut passes = 1;
+    while follower.pass(now())? {
+        passes += 1;
+    }
+    let spent = begin.elapsed().as_secs_f64() * 1e3;
+    println!("| {what}, {passes} passes | {spent:.0} ms |");
+    Ok(())
+}
+
+/// The planted truth as a rule, and a majority.
+fn rules() -> String {
+    format!(
+        "[[expect]]\nthat = \"package:libc6 == {}\"\n[[baseline]]\non = \"role=db\"\nlike = \"majority\"\n",
+        truths::GOOD_LIBC
+    )
 }
 
 /// Asks several times, and prints the median of what it took.

@@ -7,7 +7,7 @@ use crate::fleet::{Fleet as _, Reversal, ValueKey, Way};
 use crate::store::{Logged, Reader};
 
 /// What was done in more steps is told by the last of so many.
-const MOST_STEPS: u32 = 16;
+const MOST_STEPS: usize = 16;
 
 /// The change that another one takes back, if it does: within a time, and without anybody else in between.
 ///

@@ -15,6 +15,11 @@ const SELECT_UNSEEN: &str = "
 const SELECT_LOGGED: &str = "
     SELECT c.host, c.seq, c.time, c.subject, c.before, c.after, a.author, c.op = 'rename'
     FROM changes c LEFT JOIN actors a ON a.id = c.actor WHERE c.host = ?1 AND c.seq > ?2 ORDER BY c.seq LIMIT ?3";
+const SELECT_ONE: &str = "
+    SELECT c.host, c.seq, c.time, c.subject, c.before, c.after, a.author, c.op = 'rename'
+    FROM changes c LEFT JOIN actors a ON a.id = c.actor WHERE c.host = ?1 AND c.seq = ?2";
+const SELECT_ENDED: &str =
+    "SELECT seq FROM past_facts WHERE host = ?1 AND until = ?2 AND subject = ?3";
 const SELECT_EARLIER: &str = "
     SELECT c.host, c.seq, c.time, c.subject, c.before, c.after, a.author, c.op = 'rename'
     FROM changes c INDEXED BY changes_by_subject LEFT JOIN actors a ON a.id = c.actor
@@ -84,15 +89,46 @@ impl Reader {
     }
 
     /// What happened to the same subject before a change and after a moment, newest first.
+    ///
+    /// The interval that ended with a change tells which change began it, and so on: the log of a subject is not
+    /// searched but where no interval ended, as where a file comes back.
     pub fn earlier(
         &self,
         change: &Logged,
         since: Timestamp,
-        most: u32,
+        most: usize,
     ) -> Result<Vec<Logged>, Error> {
+        let mut found: Vec<Logged> = Vec::new();
+        let mut until = change.time;
+        while found.len() < most {
+            let before = match self.ended(change, until)?.as_slice() {
+                [Some(seq)] => self.changes(SELECT_ONE, (change.host.0, seq))?,
+                [] if found.is_empty() => return self.search(change, since, most),
+                _ => break,
+            };
+            let Some(before) = before.into_iter().find(|before| before.time >= since) else {
+                break;
+            };
+            until = before.time;
+            found.push(before);
+        }
+        Ok(found)
+    }
+
+    /// Which change had brought the value of a subject that ended at a moment: nothing where none ended, and none where
+    /// it was there before anybody watched.
+    fn ended(&self, change: &Logged, until: Timestamp) -> Result<Vec<Option<i64>>, Error> {
+        let mut select = self.connection.prepare_cached(SELECT_ENDED).doing(READ)?;
+        let row = (change.host.0, until.as_nanos(), change.subject.0);
+        let rows = select.query_map(row, |row| row.get(0)).doing(READ)?;
+        rows.collect::<Result<_, _>>().doing(READ)
+    }
+
+    fn search(&self, change: &Logged, since: Timestamp, most: usize) -> Result<Vec<Logged>, Error> {
         let Logged {
             host, seq, subject, ..
         } = *change;
+        let most = i64::try_from(most).unwrap_or(i64::MAX);
         let row = (host.0, subject.0, seq.cast_signed(), since.as_nanos(), most);
         self.changes(SELECT_EARLIER, row)
     }
