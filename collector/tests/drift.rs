@@ -584,6 +584,19 @@ fn rules_are_checked_and_all_that_is_wrong_is_told_by_its_line() {
 }
 
 #[test]
+fn the_documented_rules_are_rules() {
+    let fleet = Fleet::of(1);
+    let page = include_str!("../../docs/collector.md");
+    let (_, behind) = page.split_once("```toml\n").unwrap();
+    let (example, _) = behind.split_once("```").unwrap();
+    let checked = fleet.json(&["check-rules", &fleet.rules(example)]);
+    assert_eq!(
+        (&checked["baselines"], &checked["exceptions"]),
+        (&1.into(), &1.into())
+    );
+}
+
+#[test]
 fn rules_that_go_end_their_drift_and_rules_that_come_find_what_was_there() {
     let fleet = Fleet::of(3);
     let (upgrade, run) = truths::libc_upgrade("alice", fleet.time(-10));

@@ -23,7 +23,8 @@ const SELECT_ENDED: &str =
 const SELECT_EARLIER: &str = "
     SELECT c.host, c.seq, c.time, c.subject, c.before, c.after, a.author, c.op = 'rename'
     FROM changes c INDEXED BY changes_by_subject LEFT JOIN actors a ON a.id = c.actor
-    WHERE c.subject = ?2 AND c.time >= ?4 AND c.host = ?1 AND c.seq < ?3 ORDER BY c.seq DESC LIMIT ?5";
+    WHERE c.subject = ?2 AND c.time >= ?4 AND c.host = ?1 AND c.seq < ?3
+    ORDER BY c.seq DESC LIMIT ?5";
 const SELECT_HUMAN: &str = "SELECT 1 FROM human_changes WHERE host = ?1 AND subject = ?2 AND seq < ?3 AND time >= ?4 LIMIT 1";
 
 const READ: &str = "go through what hosts have logged";
