@@ -2,8 +2,10 @@
 //! One file a command; its doc comments are the manual.
 
 mod backup;
+mod check_rules;
 mod compare;
 mod doctor;
+mod drift;
 mod enrol;
 mod enrolled;
 mod error;
@@ -19,6 +21,7 @@ mod runs;
 mod serve;
 mod session;
 mod sessions;
+mod snapshot;
 mod suspects;
 mod tidy;
 mod timeline;
@@ -28,16 +31,16 @@ mod who;
 use std::fs::DirBuilder;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use change::Timestamp;
 use clap::error::ErrorKind;
 use clap::{Args, Parser, Subcommand};
 pub use error::{Error, Exit};
-use jiff::{Span, SpanRelativeTo, Zoned};
+use jiff::Zoned;
 
 use crate::output::{Output, View, complain};
 use crate::questions::Roster;
+use crate::rules::duration;
 use crate::store::Reader;
 
 /// Take the changes of every tracer, and say what is different: on which hosts, since when and because of whom
@@ -59,6 +62,7 @@ Examples:
   tracer-collector outliers --group role=db
   tracer-collector explain --bad db-1,db-2 --good db-3,db-4,db-5
   tracer-collector suspects --at 14:03 --group role=db
+  tracer-collector drift --group role=db
   tracer-collector log --path '/etc/nginx/**' --since yesterday
   tracer-collector timeline --since '2h ago' --group role=db,env=prod
   tracer-collector mark 'deploy 4711' --group role=web
@@ -102,6 +106,10 @@ enum Command {
     Outliers(outliers::OutliersArgs),
     Explain(explain::ExplainArgs),
     Suspects(suspects::SuspectsArgs),
+    Drift(drift::DriftArgs),
+    CheckRules(check_rules::CheckRulesArgs),
+    Snapshot(snapshot::SnapshotArgs),
+    Snapshots(snapshot::SnapshotsArgs),
     Who(who::WhoArgs),
     Log(log::LogArgs),
     Timeline(timeline::TimelineArgs),
@@ -165,6 +173,10 @@ pub fn run(cli: Cli) -> Exit {
         Command::Outliers(args) => args.run(&context),
         Command::Explain(args) => args.run(&context),
         Command::Suspects(args) => args.run(&context),
+        Command::Drift(args) => args.run(&context),
+        Command::CheckRules(args) => args.run(&context),
+        Command::Snapshot(args) => args.run(&context),
+        Command::Snapshots(args) => args.run(&context),
         Command::Who(args) => args.run(&context),
         Command::Log(args) => args.run(&context),
         Command::Timeline(args) => args.run(&context),
@@ -240,18 +252,6 @@ impl Context {
     }
 }
 
-/// Reads a length of time as people write it: `90d`, `12h`, `1h 30m`.
-fn duration(text: &str) -> Result<Duration, String> {
-    let read = || -> Result<Duration, jiff::Error> {
-        let span: Span = text.parse()?;
-        Duration::try_from(span.to_duration(SpanRelativeTo::days_are_24_hours())?)
-    };
-    match read() {
-        Ok(duration) if duration >= Duration::from_secs(1) => Ok(duration),
-        _ => Err("it must be a length of time, such as `90d`, `12h` or `30m`".to_owned()),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory as _;
@@ -261,15 +261,5 @@ mod tests {
     #[test]
     fn the_arguments_are_consistent() {
         Cli::command().debug_assert();
-    }
-
-    #[test]
-    fn lengths_of_time_are_read_as_people_write_them() {
-        let seconds = |text| duration(text).map(|duration| duration.as_secs());
-        assert_eq!(seconds("90d"), Ok(90 * 24 * 60 * 60));
-        assert_eq!(seconds("1h 30m"), Ok(90 * 60));
-        for wrong in ["", "90", "-1h", "0s", "1 fortnight"] {
-            assert!(seconds(wrong).is_err(), "{wrong}");
-        }
     }
 }

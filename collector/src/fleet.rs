@@ -1,5 +1,6 @@
 //! What is known of a fleet, as the questions ask for it; a store answers.
 
+mod drift;
 mod host_set;
 
 use std::collections::BTreeMap;
@@ -8,6 +9,7 @@ use change::wire::SessionBody;
 use change::{Author, Change, FactValue, Gap, Kind, Op, Run, RunQuery, Subject, Timestamp};
 use serde::Serialize;
 
+pub use self::drift::{Cause, DriftEvent, Ending, Reversal, Way};
 pub use self::host_set::HostSet;
 use crate::store::Error;
 
@@ -71,6 +73,21 @@ pub struct Fact {
     pub since: Option<Timestamp>,
     /// Number of the change that brought it; none where no change did.
     pub seq: Option<u64>,
+}
+
+/// Names the state of some hosts at a moment.
+#[derive(Clone, Debug)]
+pub struct Snapshot {
+    /// The name.
+    pub name: String,
+    /// The moment.
+    pub at: Timestamp,
+    /// When it was made.
+    pub made: Timestamp,
+    /// What it is for.
+    pub note: Option<String>,
+    /// The hosts.
+    pub hosts: HostSet,
 }
 
 /// Asks for changes of the fleet; every filter that is set must hold.
@@ -189,6 +206,43 @@ pub trait Fleet {
 
     /// The fact of a subject on a host now.
     fn fact(&self, host: HostKey, subject: SubjectKey) -> Result<Option<Fact>, Error>;
+
+    /// The fact of a subject on a host at a moment.
+    fn fact_at(
+        &self,
+        host: HostKey,
+        subject: SubjectKey,
+        at: Timestamp,
+    ) -> Result<Option<Fact>, Error>;
+
+    /// The subjects whose facts on a host have begun or ended after a moment, in their order.
+    fn changed_since(&self, host: HostKey, at: Timestamp) -> Result<Vec<SubjectKey>, Error>;
+
+    /// Whether a host tells of such things as a subject is, so that what it does not tell of is not there: of files
+    /// it has told of one in the same folder, of anything else of one of the same kind.
+    fn tells_of(&self, host: HostKey, subject: &Subject) -> Result<bool, Error>;
+
+    /// All snapshots, in the order of their names.
+    fn snapshots(&self) -> Result<Vec<Snapshot>, Error>;
+
+    /// All drift that has not ended.
+    fn open_drift(&self) -> Result<Vec<DriftEvent>, Error>;
+
+    /// Drift that began, ended or went on after a moment, newest first: at most so much of what is wanted.
+    fn drift_events(
+        &self,
+        since: Timestamp,
+        most: usize,
+        is_wanted: &mut dyn FnMut(&DriftEvent) -> bool,
+    ) -> Result<Vec<DriftEvent>, Error>;
+
+    /// What was taken back after a moment, newest first: at most so much of what is wanted.
+    fn reversals(
+        &self,
+        since: Timestamp,
+        most: usize,
+        is_wanted: &mut dyn FnMut(&Reversal) -> bool,
+    ) -> Result<Vec<Reversal>, Error>;
 
     /// Passes on which hosts have which value now, in the order of subjects and values.
     fn each_holding(

@@ -7,8 +7,11 @@ pub mod fleet;
 pub mod selector;
 pub mod store;
 
+pub mod rules;
+
 pub mod questions;
 
+pub mod follow;
 pub mod metrics;
 
 pub mod admission;

@@ -2,6 +2,7 @@
 //! on nothing but what is passed in.
 
 mod answers;
+mod drift;
 mod enrolled;
 mod groups;
 mod host;
@@ -20,6 +21,7 @@ use jiff::Zoned;
 use serde::Serialize;
 
 pub use self::answers::{comparison, explanation, outliers, suspect};
+pub use self::drift::{drift, happened};
 pub use self::enrolled::enrolled_line;
 pub use self::groups::group_comparison;
 pub use self::host::{ListedHost, host_line};
@@ -30,6 +32,7 @@ pub use self::tidied::tidied;
 pub use self::timeline::timeline_line;
 pub use self::token::token_line;
 pub use self::words::change_line;
+pub(crate) use self::words::safe;
 
 /// What the words depend on.
 #[derive(Clone, Debug)]

@@ -1,6 +1,7 @@
 //! What can be asked of a fleet: a library over [`Fleet`], which knows no store, no clock and no terminal.
 
 mod compare;
+mod drift;
 mod explain;
 mod groups;
 mod noise;
@@ -15,6 +16,11 @@ use change::{Change, Kind, Run, Timestamp};
 use serde::Serialize;
 
 pub use self::compare::{Comparison, Difference, Side, compare};
+pub use self::drift::{
+    Drift, DriftBody, DriftQuery, Drifted, ExceptionBody, Happened, HappenedQuery, ReversalBody,
+    Status, UnknownBody, drift, happened,
+};
+pub(crate) use self::drift::{Found, Judge, Members};
 pub use self::explain::{Explanation, Held, Split, explain};
 pub use self::groups::{GroupComparison, GroupDifference, GroupSide, SideBody, compare_groups};
 pub use self::noise::Noise;
@@ -91,6 +97,17 @@ pub enum Error {
         horizon: Timestamp,
         /// What was asked for.
         at: Timestamp,
+    },
+    /// No snapshot has that name.
+    #[error("no snapshot is called `{0}`; `tracer-collector snapshots` lists them")]
+    UnknownSnapshot(String),
+    /// A host is not in a snapshot.
+    #[error("`{host}` is not in the snapshot `{snapshot}`")]
+    NotInSnapshot {
+        /// The host.
+        host: String,
+        /// The snapshot.
+        snapshot: String,
     },
     /// A noise rule is no glob.
     #[error("read noise rule `{rule}`: {source}")]

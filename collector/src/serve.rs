@@ -3,7 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
 use axum::{Extension, Router};
@@ -18,6 +18,7 @@ use crate::admission::Admission;
 use crate::api::{ApiState, Peer, router};
 use crate::authority::{self, Authority, Shown};
 use crate::clock::now;
+use crate::follow::{self, Follower};
 use crate::metrics::Metrics;
 use crate::store::{self, Enrolment, KnownReader, Store};
 use crate::view::{self, ViewState, Wire};
@@ -43,6 +44,8 @@ pub struct Serving {
     pub state_dir: PathBuf,
     /// How long certificates of hosts hold.
     pub certificate_lifetime: Duration,
+    /// The file of the rules that hosts are held against.
+    pub rules: Option<PathBuf>,
 }
 
 /// Says why the collector cannot serve.
@@ -54,6 +57,9 @@ pub enum Error {
     /// The authority is not usable.
     #[error(transparent)]
     Authority(#[from] authority::Error),
+    /// Drift cannot be followed.
+    #[error(transparent)]
+    Follow(#[from] follow::Error),
 }
 
 /// Says how to serve viewers.
@@ -72,6 +78,7 @@ pub struct Server {
     metrics: Arc<Metrics>,
     authority: Arc<Authority>,
     state_dir: PathBuf,
+    follower: Follower,
 }
 
 impl Server {
@@ -80,9 +87,11 @@ impl Server {
         let Serving {
             state_dir,
             certificate_lifetime,
+            rules,
         } = serving;
         let authority = Authority::open(state_dir, now())?;
         let tls = TlsAcceptor::from(Arc::new(authority.server(now())?));
+        let follower = Follower::open(state_dir, rules.as_deref(), now())?;
         let state = state(state_dir, authority, *certificate_lifetime)?;
         Ok(Self {
             tls,
@@ -90,6 +99,7 @@ impl Server {
             authority: Arc::clone(&state.authority),
             router: router(state),
             state_dir: state_dir.clone(),
+            follower,
         })
     }
 
@@ -106,6 +116,16 @@ impl Server {
 
     /// Serves until `shutdown` completes and the requests under way have ended.
     pub async fn run(self, listener: TcpListener, shutdown: impl Future<Output = ()>) {
+        let Self {
+            tls,
+            router,
+            follower,
+            metrics: _,
+            authority: _,
+            state_dir: _,
+        } = self;
+        let (stop_following, stopped) = mpsc::channel();
+        let following = tokio::task::spawn_blocking(move || follower.run(&stopped));
         let (stop, stopping) = watch::channel(false);
         let (places, strangers) = (Semaphore::new(CONNECTIONS), Semaphore::new(STRANGERS));
         let (places, strangers) = (Arc::new(places), Arc::new(strangers));
@@ -127,8 +147,8 @@ impl Server {
                 continue;
             };
             let connection = Connection {
-                tls: self.tls.clone(),
-                router: self.router.clone(),
+                tls: tls.clone(),
+                router: router.clone(),
                 strangers: Arc::clone(&strangers),
                 stopping: stopping.clone(),
             };
@@ -145,6 +165,10 @@ impl Server {
             .is_err()
         {
             tracing::warn!("requests were cut off");
+        }
+        drop(stop_following);
+        if let Err(error) = following.await {
+            tracing::error!("follow drift: {error}");
         }
     }
 }

@@ -5,6 +5,7 @@ mod backup;
 mod changes;
 mod connection;
 mod contents;
+mod drift;
 mod enrolment;
 mod error;
 mod facts;
@@ -15,12 +16,14 @@ mod hosts;
 mod ingest;
 mod known;
 mod markers;
+mod moments;
 mod names;
 mod reader;
 mod restore;
 mod runs;
 mod search;
 mod sessions;
+mod snapshots;
 mod tidy;
 mod view_tokens;
 
@@ -34,6 +37,7 @@ use rusqlite::Connection;
 
 pub use self::backup::{Backup, back_up};
 pub use self::changes::LogPlace;
+pub use self::drift::{Act, DriftStore, InForce, Logged, Passed, Unseen};
 pub use self::enrolment::{
     Applicant, Certificate, Credential, EnrolledHost, Enrolment, Finding, Labels, Member, Permit,
     Refusal,
@@ -45,6 +49,7 @@ pub use self::markers::Markers;
 use self::names::Names;
 pub use self::reader::Reader;
 pub use self::restore::{Draft, Restored, take as take_backup};
+pub use self::snapshots::Snapshots;
 pub use self::tidy::{IsEnded, Tidied, Tidy};
 pub use self::view_tokens::{Scope, ViewToken, ViewTokenReader, ViewTokens};
 use crate::fleet::HostId;

@@ -66,6 +66,7 @@ impl Collector {
         let server = Server::open(&Serving {
             state_dir: state.path().to_owned(),
             certificate_lifetime: Duration::from_hours(1),
+            rules: None,
         });
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();

@@ -1,13 +1,16 @@
 //! `tracer-collector compare`: what is different between two hosts or groups, or two moments of one.
 
+use change::Timestamp;
 use clap::Args;
 
 use super::{Context, Error, Exit};
+use crate::fleet::{Fleet as _, Host};
 use crate::output;
 use crate::questions::{
-    Comparison, GroupComparison, GroupSide, Noise, Side, compare, compare_groups,
+    self, Comparison, GroupComparison, GroupSide, Noise, Side, compare, compare_groups,
 };
 use crate::selector::Selector;
+use crate::store::Reader;
 
 /// Tell what is different between two hosts or groups, or what has changed on one
 ///
@@ -19,8 +22,8 @@ pub(super) struct CompareArgs {
     /// The one host, or a group as `role=db` or `role=db,env=prod`
     #[arg(value_name = "HOST")]
     one: String,
-    /// The other; without it the one is compared with itself at `--since`
-    #[arg(value_name = "OTHER", required_unless_present = "since")]
+    /// The other; without it the one is compared with itself at `--since` or in `--snapshot`
+    #[arg(value_name = "OTHER", required_unless_present_any = ["since", "snapshot"])]
     other: Option<String>,
     /// Compare the hosts as they were at this time
     #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
@@ -33,6 +36,9 @@ pub(super) struct CompareArgs {
         conflicts_with = "other"
     )]
     since: Option<String>,
+    /// Compare the host with what it was in this snapshot
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["other", "since"])]
+    snapshot: Option<String>,
     /// Set aside what matches this as well, written like a subject: `sysctl:net.*`, `/etc/motd.d/**`
     #[arg(long, value_name = "GLOB")]
     noise: Vec<String>,
@@ -45,7 +51,10 @@ impl CompareArgs {
     pub(super) fn run(self, context: &Context) -> Result<Exit, Error> {
         let (fleet, roster) = context.fleet()?;
         let at = context.optional_time("--at", self.at.as_deref())?;
-        let since = context.optional_time("--since", self.since.as_deref())?;
+        let since = match &self.snapshot {
+            Some(name) => Some(snapshot_moment(&fleet, roster.find(&self.one)?, name)?),
+            None => context.optional_time("--since", self.since.as_deref())?,
+        };
         let sides = match &self.other {
             Some(other) => [(self.one.as_str(), at), (other.as_str(), at)],
             None => [(self.one.as_str(), since), (self.one.as_str(), at)],
@@ -96,4 +105,18 @@ fn set_aside<T>(differences: &mut Vec<T>, all: bool, is_noise: impl Fn(&T) -> bo
         differences.retain(|one| !is_noise(one));
     }
     count
+}
+
+/// The moment of a snapshot that a host is in.
+fn snapshot_moment(fleet: &Reader, host: &Host, name: &str) -> Result<Timestamp, Error> {
+    let snapshot = fleet.snapshots()?.into_iter().find(|one| one.name == name);
+    let snapshot = snapshot.ok_or_else(|| questions::Error::UnknownSnapshot(name.to_owned()))?;
+    if !snapshot.hosts.contains(host.key) {
+        return Err(questions::Error::NotInSnapshot {
+            host: host.hostname.clone(),
+            snapshot: name.to_owned(),
+        }
+        .into());
+    }
+    Ok(snapshot.at)
 }

@@ -4,7 +4,7 @@ use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use crate::{authority, questions, serve, store};
+use crate::{authority, follow, questions, serve, store};
 
 /// Says how a command ended. The numbers are part of the contract, which the tracer's commands share.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,6 +48,9 @@ pub enum Error {
     /// The authority cannot do something.
     #[error(transparent)]
     Authority(#[from] authority::Error),
+    /// Drift cannot be judged or followed.
+    #[error(transparent)]
+    Follow(#[from] follow::Error),
     /// The server cannot start.
     #[error(transparent)]
     Serve(#[from] serve::Error),
@@ -75,11 +78,16 @@ impl Error {
         match self {
             _ if self.is_quiet() => Exit::Found,
             Self::Question(questions::Error::Store(_)) => Exit::Failed,
-            Self::Usage(_) | Self::Question(_) | Self::Store(store::Error::Glob(_)) => Exit::Usage,
+            Self::Usage(_)
+            | Self::Question(_)
+            | Self::Store(store::Error::Glob(_))
+            | Self::Follow(follow::Error::Rules { .. })
+            | Self::Serve(serve::Error::Follow(follow::Error::Rules { .. })) => Exit::Usage,
             Self::Store(_)
             | Self::Print(_)
             | Self::StateDir { .. }
             | Self::Authority(_)
+            | Self::Follow(_)
             | Self::Serve(_)
             | Self::System { .. } => Exit::Failed,
         }

@@ -42,6 +42,9 @@ pub(super) struct ServeArgs {
     /// Show viewers this certificate: a file with its chain and its key in PEM. Without it the collector's own is shown
     #[arg(long, value_name = "FILE", requires = "view")]
     view_certificate: Option<PathBuf>,
+    /// Hold hosts against the rules in this file, which is read anew when it is changed; see `check-rules`
+    #[arg(long, value_name = "FILE")]
+    rules: Option<PathBuf>,
 }
 
 impl ServeArgs {
@@ -52,10 +55,12 @@ impl ServeArgs {
             keep,
             view,
             view_certificate,
+            rules,
         } = self;
         let serving = Serving {
             state_dir: context.state_dir()?.to_owned(),
             certificate_lifetime,
+            rules,
         };
         let server = Server::open(&serving)?;
         let database = database(&serving.state_dir);

@@ -10,7 +10,7 @@ use crate::questions::Opening;
 const LONGEST: usize = 100;
 
 /// Escapes what a terminal would obey: names and values are anybody's.
-pub(super) fn safe(text: &str) -> String {
+pub(crate) fn safe(text: &str) -> String {
     Text::from(text).to_string()
 }
 

@@ -12,12 +12,13 @@ use super::Error;
 use super::error::Doing as _;
 
 /// The schema's steps.
-const MIGRATIONS: [&str; 5] = [
+const MIGRATIONS: [&str; 6] = [
     include_str!("migrations/0001_fleet.sql"),
     include_str!("migrations/0002_enrolment.sql"),
     include_str!("migrations/0003_questions.sql"),
     include_str!("migrations/0004_retention.sql"),
     include_str!("migrations/0005_operation.sql"),
+    include_str!("migrations/0006_drift.sql"),
 ];
 
 /// Marks a database as a collector's store: `trcc`.

@@ -84,11 +84,14 @@ impl Fold<'_> {
         })
     }
 
-    /// Folds in what a subject is, without a change that made it so.
-    pub(super) fn fact_now(&mut self, fact: &FactNow, opening: Opening) -> rusqlite::Result<()> {
+    /// Folds in what a subject is, without a change that made it so. Whether that is news.
+    pub(super) fn fact_now(&mut self, fact: &FactNow, opening: Opening) -> rusqlite::Result<bool> {
         let subject = self.names.subject(self.connection, &fact.subject)?;
         let value = self.value(fact.value.as_ref())?;
-        self.set(subject, value, opening)
+        let known = self.fact(subject)?;
+        let is_news = known.map(|known| known.value) != value;
+        self.replace(subject, known, (value, opening))?;
+        Ok(is_news)
     }
 
     /// Gives a subject a value, or none, from a moment on. One that it has already goes on.

@@ -12,7 +12,7 @@ use super::facts::{Fold, Opening};
 use super::holders::Holders;
 use super::hosts::{self, Known};
 use super::names::{self, Names};
-use super::{Acknowledged, Error, contents, gaps, runs, sessions};
+use super::{Acknowledged, Error, contents, drift, gaps, runs, sessions};
 use crate::fleet::HostId;
 
 const WRITE: &str = "write what a host has sent";
@@ -151,12 +151,16 @@ impl Intake<'_> {
                 holders,
                 host: known.key,
             };
+            let mut is_news = false;
             for fact in &batch.facts {
                 let opening = Opening {
                     since: fact.since.min(*received),
                     seq: None,
                 };
-                fold.fact_now(fact, opening)?;
+                is_news |= fold.fact_now(fact, opening)?;
+            }
+            if is_news {
+                drift::count_facts(connection, known.key)?;
             }
         }
         runs::write(connection, known.key, &batch.runs)?;

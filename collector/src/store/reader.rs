@@ -10,11 +10,11 @@ use rusqlite::Connection;
 use super::error::Doing as _;
 use super::{
     EnrolledHost, Error, FILE, LogPlace, changes, connection, contents, enrolment, facts, gaps,
-    holders, hosts, markers, names, runs, search, sessions, tidy,
+    holders, hosts, markers, moments, names, runs, search, sessions, snapshots, tidy,
 };
 use crate::fleet::{
-    Fact, Fleet, Glimpse, Host, HostKey, HostSet, LogQuery, Logged, Marker, SessionQuery,
-    SubjectKey, ValueKey,
+    DriftEvent, Fact, Fleet, Glimpse, Host, HostKey, HostSet, LogQuery, Logged, Marker, Reversal,
+    SessionQuery, Snapshot, SubjectKey, ValueKey,
 };
 
 const READ: &str = "read the fleet's facts";
@@ -24,7 +24,7 @@ const STEPS: i32 = 1_000;
 
 /// Reads the store as it is when it is opened, whatever is written meanwhile.
 pub struct Reader {
-    connection: Connection,
+    pub(super) connection: Connection,
 }
 
 impl Reader {
@@ -73,6 +73,49 @@ impl Fleet for Reader {
 
     fn fact(&self, host: HostKey, subject: SubjectKey) -> Result<Option<Fact>, Error> {
         facts::read(&self.connection, host, subject).doing(READ)
+    }
+
+    fn fact_at(
+        &self,
+        host: HostKey,
+        subject: SubjectKey,
+        at: Timestamp,
+    ) -> Result<Option<Fact>, Error> {
+        moments::fact_at(&self.connection, (host, subject), at).doing(READ)
+    }
+
+    fn changed_since(&self, host: HostKey, at: Timestamp) -> Result<Vec<SubjectKey>, Error> {
+        moments::changed_since(&self.connection, host, at).doing(READ)
+    }
+
+    fn tells_of(&self, host: HostKey, subject: &Subject) -> Result<bool, Error> {
+        moments::tells_of(&self.connection, host, subject).doing(READ)
+    }
+
+    fn snapshots(&self) -> Result<Vec<Snapshot>, Error> {
+        snapshots::all(&self.connection)
+    }
+
+    fn open_drift(&self) -> Result<Vec<DriftEvent>, Error> {
+        self.read_open_drift()
+    }
+
+    fn drift_events(
+        &self,
+        since: Timestamp,
+        most: usize,
+        is_wanted: &mut dyn FnMut(&DriftEvent) -> bool,
+    ) -> Result<Vec<DriftEvent>, Error> {
+        self.read_drift_events(since, most, is_wanted)
+    }
+
+    fn reversals(
+        &self,
+        since: Timestamp,
+        most: usize,
+        is_wanted: &mut dyn FnMut(&Reversal) -> bool,
+    ) -> Result<Vec<Reversal>, Error> {
+        self.read_reversals(since, most, is_wanted)
     }
 
     fn each_holding(

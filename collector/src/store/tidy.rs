@@ -26,6 +26,8 @@ const PRAGMAS: &str = "PRAGMA synchronous = NORMAL;";
 const SELECT_HORIZON: &str = "SELECT horizon FROM retention";
 const RAISE_HORIZON: &str =
     "UPDATE retention SET horizon = max(coalesce(horizon, ?1), ?1) RETURNING horizon";
+// What a snapshot names stays.
+const SELECT_OLDEST_SNAPSHOT: &str = "SELECT min(at) FROM snapshots";
 const RAISE_BEGINNINGS: &str = "UPDATE hosts SET begins = ?1 WHERE begins < ?1";
 const GIVE_BACK: &str = "PRAGMA incremental_vacuum(1000)";
 const CHECKPOINT: &str = "PRAGMA wal_checkpoint(PASSIVE)";
@@ -43,6 +45,8 @@ pub struct Tidied {
     pub horizon: Timestamp,
     /// Changes before the horizon.
     pub changes: u64,
+    /// Drift that ended before the horizon, and what undid what before.
+    pub drift: u64,
     /// Changes before the horizon that stay, as they brought what holds there or later.
     pub kept: u64,
     /// Values of facts that ended before the horizon.
@@ -116,6 +120,7 @@ impl Tidy {
     /// Says what would go, and removes nothing.
     pub fn plan(&mut self, horizon: Timestamp) -> Result<Tidied, Error> {
         let snapshot = self.connection.transaction().doing(READ)?;
+        let horizon = not_beyond_snapshots(&snapshot, horizon)?;
         let horizon = horizon.max(horizon_of(&snapshot)?.unwrap_or(horizon));
         let mut tidied = Tidied {
             horizon,
@@ -166,6 +171,7 @@ impl Tidy {
 
     fn raise(&mut self, horizon: Timestamp) -> Result<Timestamp, Error> {
         let raising = self.begin()?;
+        let horizon = not_beyond_snapshots(&raising, horizon)?;
         let nanos: i64 = raising
             .query_row(RAISE_HORIZON, [horizon.as_nanos()], |row| row.get(0))
             .doing(WRITE)?;
@@ -246,6 +252,13 @@ impl Tidy {
             .transaction_with_behavior(TransactionBehavior::Immediate);
         begun.doing(WRITE)
     }
+}
+
+/// The horizon, or the moment of the oldest snapshot where that is earlier.
+fn not_beyond_snapshots(connection: &Connection, horizon: Timestamp) -> Result<Timestamp, Error> {
+    let oldest = connection.query_row(SELECT_OLDEST_SNAPSHOT, [], |row| row.get(0));
+    let oldest: Option<i64> = oldest.doing(READ)?;
+    Ok(oldest.map_or(horizon, |oldest| horizon.min(Timestamp::from_nanos(oldest))))
 }
 
 /// From when on each moment is kept; none where nothing was ever removed.

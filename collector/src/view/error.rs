@@ -152,6 +152,8 @@ fn about_question(error: &questions::Error) -> (StatusCode, &'static str) {
     match error {
         questions::Error::UnknownHost(_) => (StatusCode::NOT_FOUND, "unknown-host"),
         questions::Error::EmptyGroup(_) => (StatusCode::NOT_FOUND, "empty-group"),
+        questions::Error::UnknownSnapshot(_) => (StatusCode::NOT_FOUND, "unknown-snapshot"),
+        questions::Error::NotInSnapshot { .. } => (StatusCode::NOT_FOUND, "not-in-snapshot"),
         questions::Error::TooEarly { .. } => (StatusCode::NOT_FOUND, "too-early"),
         questions::Error::Removed { .. } => (StatusCode::NOT_FOUND, "removed"),
         questions::Error::Ambiguous { .. } => (StatusCode::CONFLICT, "ambiguous"),

@@ -10,10 +10,14 @@ use super::super::names::read_json;
 use super::{Error, READ, Tidied};
 
 const SELECT_HOSTS: &str = "SELECT id FROM hosts ORDER BY id";
-// What facts open on, now and at any moment from the horizon on.
+// What facts open on, now and at any moment from the horizon on, and what is told of drift.
 const SELECT_OPENINGS: &str = "
     SELECT seq FROM facts WHERE host = ?1 AND seq IS NOT NULL
-    UNION SELECT seq FROM past_facts WHERE host = ?1 AND until > ?2 AND seq IS NOT NULL";
+    UNION SELECT seq FROM past_facts WHERE host = ?1 AND until > ?2 AND seq IS NOT NULL
+    UNION SELECT seq FROM drift_events
+        WHERE host = ?1 AND (ended IS NULL OR ended >= ?2) AND seq IS NOT NULL
+    UNION SELECT end_seq FROM drift_events WHERE host = ?1 AND ended >= ?2 AND end_seq IS NOT NULL
+    UNION SELECT undone FROM reversals WHERE host = ?1 AND time >= ?2";
 const SELECT_CHANGES: &str = "SELECT seq, time, run FROM changes WHERE host = ?1";
 const SELECT_RUNS: &str = "SELECT id, json FROM runs WHERE host = ?1";
 // Of a host that is behind, changes may still come that an old run owns.
@@ -26,6 +30,11 @@ const COUNT_HEADS: &str = "
     SELECT count(*) FROM heads WHERE host = ?1
         AND seq < (SELECT max(seq) FROM heads WHERE host = ?1 AND since <= ?2)";
 
+const COUNT_DRIFT: &str = "
+    SELECT (SELECT count(*) FROM drift_events WHERE host = ?1 AND ended < ?2)
+        + (SELECT count(*) FROM reversals WHERE host = ?1 AND time < ?2)
+        + (SELECT count(*) FROM human_changes WHERE host = ?1 AND time < ?2)";
+
 const DELETE_CHANGE: &str = "DELETE FROM changes WHERE host = ?1 AND seq = ?2";
 const DELETE_RUN: &str = "DELETE FROM runs WHERE host = ?1 AND id = ?2";
 const DELETE_PAST: &str = "
@@ -37,6 +46,12 @@ const DELETE_GAPS: &str = "DELETE FROM gaps WHERE host = ?1 AND to_time <= ?2";
 const DELETE_HEADS: &str = "
     DELETE FROM heads WHERE host = ?1
         AND seq < (SELECT max(seq) FROM heads WHERE host = ?1 AND since <= ?2)";
+
+const DELETE_DRIFT: [&str; 3] = [
+    "DELETE FROM drift_events WHERE host = ?1 AND ended < ?2",
+    "DELETE FROM reversals WHERE host = ?1 AND time < ?2",
+    "DELETE FROM human_changes WHERE host = ?1 AND time < ?2",
+];
 
 /// So many rows go at a time.
 const AT_ONCE: usize = 2_000;
@@ -105,6 +120,7 @@ pub(super) struct Old {
     sessions: u64,
     gaps: u64,
     heads: u64,
+    drift: u64,
 }
 
 impl Old {
@@ -132,6 +148,7 @@ impl Old {
             sessions: count(COUNT_SESSIONS).doing(READ)?,
             gaps: count(COUNT_GAPS).doing(READ)?,
             heads: count(COUNT_HEADS).doing(READ)?,
+            drift: count(COUNT_DRIFT).doing(READ)?,
         })
     }
 
@@ -141,7 +158,7 @@ impl Old {
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        let rows = self.past_facts + self.sessions + self.gaps + self.heads;
+        let rows = self.past_facts + self.sessions + self.gaps + self.heads + self.drift;
         self.changes.is_empty() && self.runs.is_empty() && rows == 0
     }
 
@@ -154,6 +171,7 @@ impl Old {
         tidied.sessions += self.sessions;
         tidied.gaps += self.gaps;
         tidied.heads += self.heads;
+        tidied.drift += self.drift;
     }
 
     /// Removes some of it.
@@ -169,7 +187,10 @@ impl Old {
         tidied.sessions += delete(DELETE_SESSIONS)?;
         tidied.gaps += delete(DELETE_GAPS)?;
         tidied.heads += delete(DELETE_HEADS)?;
-        (self.sessions, self.gaps, self.heads) = (0, 0, 0);
+        for sql in DELETE_DRIFT {
+            tidied.drift += delete(sql)?;
+        }
+        (self.sessions, self.gaps, self.heads, self.drift) = (0, 0, 0, 0);
         tidied.runs += remove(connection, DELETE_RUN, self.host, &mut self.runs)?;
         tidied.changes += remove(connection, DELETE_CHANGE, self.host, &mut self.changes)?;
         let most = AT_ONCE.cast_signed() as i64;

@@ -17,6 +17,10 @@ const END: &str = "UPDATE retention SET sweeping = 0";
 // The values of facts of now, read from where each stands once and not with each host.
 const SELECT_HELD: &str = "SELECT subject, value FROM holders";
 const SELECT_PAST: &str = "SELECT subject, value FROM past_facts WHERE until > ?1";
+const SELECT_DRIFT: &str = "
+    SELECT subject, value FROM drift_events
+    UNION ALL SELECT subject, expected FROM drift_events
+    UNION ALL SELECT subject, NULL FROM human_changes";
 const SELECT_CHANGES: &str =
     "SELECT seq, subject, before, after, actor FROM changes WHERE host = ?1";
 const SELECT_VALUES: &str = "SELECT id, json_extract(json, '$.hash') FROM fact_values";
@@ -93,6 +97,7 @@ impl Used {
         each(connection, SELECT_PAST, Some(past_until), &mut |row| {
             used.fact(row)
         })?;
+        each(connection, SELECT_DRIFT, None, &mut |row| used.fact(row))?;
         for host in hosts(connection)? {
             let gone = gone(host)?;
             each(connection, SELECT_CHANGES, Some(host.into()), &mut |row| {
@@ -118,7 +123,9 @@ impl Used {
 
     fn fact(&mut self, row: &Row<'_>) -> rusqlite::Result<()> {
         self.subjects.insert(row.get(0)?);
-        self.values.insert(row.get(1)?);
+        if let Some(value) = row.get(1)? {
+            self.values.insert(value);
+        }
         Ok(())
     }
 }

@@ -1,0 +1,166 @@
+//! How the logs of hosts are gone through for drift: from a cursor on, so that it costs what has changed.
+
+use change::{Author, Timestamp};
+use rusqlite::{Params, Row};
+
+use super::Reader;
+use crate::fleet::{HostKey, SubjectKey, ValueKey};
+use crate::store::Error;
+use crate::store::error::Doing as _;
+
+const SELECT_UNSEEN: &str = "
+    SELECT h.id, coalesce(c.seq, 0), h.durable, coalesce(f.count, 0), coalesce(c.facts, 0)
+    FROM hosts h LEFT JOIN drift_cursors c ON c.host = h.id LEFT JOIN fact_batches f ON f.host = h.id
+    WHERE c.host IS NULL OR h.durable > c.seq OR coalesce(f.count, 0) > c.facts";
+const SELECT_LOGGED: &str = "
+    SELECT c.host, c.seq, c.time, c.subject, c.before, c.after, a.author, c.op = 'rename'
+    FROM changes c LEFT JOIN actors a ON a.id = c.actor WHERE c.host = ?1 AND c.seq > ?2 ORDER BY c.seq LIMIT ?3";
+const SELECT_ONE: &str = "
+    SELECT c.host, c.seq, c.time, c.subject, c.before, c.after, a.author, c.op = 'rename'
+    FROM changes c LEFT JOIN actors a ON a.id = c.actor WHERE c.host = ?1 AND c.seq = ?2";
+const SELECT_ENDED: &str =
+    "SELECT seq FROM past_facts WHERE host = ?1 AND until = ?2 AND subject = ?3";
+const SELECT_EARLIER: &str = "
+    SELECT c.host, c.seq, c.time, c.subject, c.before, c.after, a.author, c.op = 'rename'
+    FROM changes c INDEXED BY changes_by_subject LEFT JOIN actors a ON a.id = c.actor
+    WHERE c.subject = ?2 AND c.time >= ?4 AND c.host = ?1 AND c.seq < ?3
+    ORDER BY c.seq DESC LIMIT ?5";
+const SELECT_HUMAN: &str = "SELECT 1 FROM human_changes WHERE host = ?1 AND subject = ?2 AND seq < ?3 AND time >= ?4 LIMIT 1";
+
+const READ: &str = "go through what hosts have logged";
+
+/// Says how far a host was gone through, and how far there is to go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Unseen {
+    /// Which host.
+    pub host: HostKey,
+    /// Up to this change it was.
+    pub seq: u64,
+    /// Up to this one its log is here.
+    pub durable: u64,
+    /// So many of its batches brought facts without a change.
+    pub facts: u64,
+    /// So many of them were looked at.
+    pub seen_facts: u64,
+}
+
+/// Holds what drift goes by of a change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Logged {
+    /// On which host.
+    pub host: HostKey,
+    /// Its number there.
+    pub seq: u64,
+    /// When it happened.
+    pub time: Timestamp,
+    /// What changed.
+    pub subject: SubjectKey,
+    /// The value before.
+    pub before: Option<ValueKey>,
+    /// The value after.
+    pub after: Option<ValueKey>,
+    /// Which sort of author made it, where anybody saw.
+    pub author: Option<Author>,
+    /// Whether another name ended with it.
+    pub is_rename: bool,
+}
+
+impl Reader {
+    /// The hosts that have told of something since they were gone through.
+    pub fn unseen(&self) -> Result<Vec<Unseen>, Error> {
+        let mut select = self.connection.prepare_cached(SELECT_UNSEEN).doing(READ)?;
+        let rows = select.query_map([], |row| {
+            let number =
+                |column| Ok::<_, rusqlite::Error>(row.get::<_, i64>(column)?.cast_unsigned());
+            Ok(Unseen {
+                host: HostKey(row.get(0)?),
+                seq: number(1)?,
+                durable: number(2)?,
+                facts: number(3)?,
+                seen_facts: number(4)?,
+            })
+        });
+        rows.doing(READ)?.collect::<Result<_, _>>().doing(READ)
+    }
+
+    /// The next changes of a host's log.
+    pub fn logged(&self, host: HostKey, after: u64, most: usize) -> Result<Vec<Logged>, Error> {
+        let most = i64::try_from(most).unwrap_or(i64::MAX);
+        self.changes(SELECT_LOGGED, (host.0, after.cast_signed(), most))
+    }
+
+    /// What happened to the same subject before a change and after a moment, newest first.
+    ///
+    /// The interval that ended with a change tells which change began it, and so on: the log of a subject is not
+    /// searched but where no interval ended, as where a file comes back.
+    pub fn earlier(
+        &self,
+        change: &Logged,
+        since: Timestamp,
+        most: usize,
+    ) -> Result<Vec<Logged>, Error> {
+        let mut found: Vec<Logged> = Vec::new();
+        let mut until = change.time;
+        while found.len() < most {
+            let before = match self.ended(change, until)?.as_slice() {
+                [Some(seq)] => self.changes(SELECT_ONE, (change.host.0, seq))?,
+                [] if found.is_empty() => return self.search(change, since, most),
+                _ => break,
+            };
+            let Some(before) = before.into_iter().find(|before| before.time >= since) else {
+                break;
+            };
+            until = before.time;
+            found.push(before);
+        }
+        Ok(found)
+    }
+
+    /// Which change had brought the value of a subject that ended at a moment: nothing where none ended, and none where
+    /// it was there before anybody watched.
+    fn ended(&self, change: &Logged, until: Timestamp) -> Result<Vec<Option<i64>>, Error> {
+        let mut select = self.connection.prepare_cached(SELECT_ENDED).doing(READ)?;
+        let row = (change.host.0, until.as_nanos(), change.subject.0);
+        let rows = select.query_map(row, |row| row.get(0)).doing(READ)?;
+        rows.collect::<Result<_, _>>().doing(READ)
+    }
+
+    fn search(&self, change: &Logged, since: Timestamp, most: usize) -> Result<Vec<Logged>, Error> {
+        let Logged {
+            host, seq, subject, ..
+        } = *change;
+        let most = i64::try_from(most).unwrap_or(i64::MAX);
+        let row = (host.0, subject.0, seq.cast_signed(), since.as_nanos(), most);
+        self.changes(SELECT_EARLIER, row)
+    }
+
+    /// Whether a person is known to have changed the same subject before a change and after a moment.
+    pub fn was_human_before(&self, change: &Logged, since: Timestamp) -> Result<bool, Error> {
+        let Logged {
+            host, seq, subject, ..
+        } = *change;
+        let mut select = self.connection.prepare_cached(SELECT_HUMAN).doing(READ)?;
+        let row = (host.0, subject.0, seq.cast_signed(), since.as_nanos());
+        select.exists(row).doing(READ)
+    }
+
+    fn changes(&self, sql: &str, params: impl Params) -> Result<Vec<Logged>, Error> {
+        let mut select = self.connection.prepare_cached(sql).doing(READ)?;
+        let rows = select.query_map(params, logged).doing(READ)?;
+        rows.collect::<Result<_, _>>().doing(READ)
+    }
+}
+
+fn logged(row: &Row<'_>) -> rusqlite::Result<Logged> {
+    let author: Option<String> = row.get(6)?;
+    Ok(Logged {
+        host: HostKey(row.get(0)?),
+        seq: row.get::<_, i64>(1)?.cast_unsigned(),
+        time: Timestamp::from_nanos(row.get(2)?),
+        subject: SubjectKey(row.get(3)?),
+        before: row.get::<_, Option<i64>>(4)?.map(ValueKey),
+        after: row.get::<_, Option<i64>>(5)?.map(ValueKey),
+        author: author.as_deref().and_then(Author::from_word),
+        is_rename: row.get(7)?,
+    })
+}
