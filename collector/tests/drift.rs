@@ -679,6 +679,10 @@ fn a_snapshot_is_made_listed_compared_with_and_removed() {
         assert_eq!(answer.code, 2, "{wrong:?}: {}", answer.stderr);
         assert!(answer.stderr.contains(said), "{wrong:?}: {}", answer.stderr);
     }
+    // What it names stays.
+    let tidied = fleet.json(&["tidy", "--before", "now"]);
+    assert_eq!(tidied["horizon"], made["at"], "{tidied:#}");
+    assert_eq!(fleet.json(&same), compared);
     assert_eq!(
         fleet
             .ask(&["snapshot", "before the upgrade", "--remove"])

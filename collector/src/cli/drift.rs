@@ -179,7 +179,7 @@ pub(super) fn scope(
     let hosts = hosts.filter(|host| host.replaced_by.is_none() && selector.matches(host));
     let hosts: HostSet = hosts.map(|host| host.key).collect();
     if hosts.is_empty() {
-        return Err(Error::Usage(format!("no host is in the group `{group}`")));
+        return Err(Error::Usage(format!("no host has the labels `{group}`")));
     }
     Ok(Some(hosts))
 }
