@@ -118,6 +118,7 @@ pub(crate) fn run(args: &TestArgs) -> Result<()> {
     }
     if wanted(Stage::Fuzz) {
         record(&mut summary, "fuzz", fuzz::all(fuzz::BOUNDED));
+    }
     if wanted(Stage::Api) {
         record(&mut summary, "api", api::run());
     }
