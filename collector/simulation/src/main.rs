@@ -1,6 +1,8 @@
 //! `simulate`: fills a collector's store with a simulated fleet, asks it the questions, and prints what each cost.
 #![expect(clippy::print_stdout, reason = "what it prints is what it is for")]
 
+mod drift;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -16,10 +18,9 @@ use tempfile::TempDir;
 use tracer_collector::fleet::{Fleet as _, HostId, LogQuery};
 use tracer_collector::follow::Follower;
 use tracer_collector::questions::{
-    DriftQuery, GroupSide, Noise, Roster, Side, SuspectQuery, TimelineQuery, compare,
-    compare_groups, drift, explain, outliers, suspects, timeline,
+    GroupSide, Noise, Roster, Side, SuspectQuery, TimelineQuery, compare, compare_groups, explain,
+    outliers, suspects, timeline,
 };
-use tracer_collector::rules::Rules;
 use tracer_collector::store::{Reader, Store, Tidy, database};
 
 /// Fill a collector's store with a simulated fleet, ask it the questions, and print what each cost
@@ -114,9 +115,9 @@ fn fill(state_dir: &Path, args: &Args) -> Result<()> {
     }
     rate("baseline", facts, "facts", spent);
     let path = state_dir.join("rules.toml");
-    fs::write(&path, rules())?;
+    fs::write(&path, drift::rules())?;
     let mut follower = Follower::open(state_dir, Some(&path), begun())?;
-    follow(&mut follower, "drift: the first look through all")?;
+    drift::follow(&mut follower, "drift: the first look through all")?;
     let (mut spent, mut changes, mut bytes) = (Spent::default(), 0, 0);
     for hosts in hosts.chunks_mut(AT_ONCE) {
         let mut frames = Vec::new();
@@ -132,11 +133,11 @@ fn fill(state_dir: &Path, args: &Args) -> Result<()> {
         "| frame for each change | {} bytes |",
         bytes / changes.max(1)
     );
-    follow(
+    drift::follow(
         &mut follower,
         &format!("drift: following {changes} changes"),
     )?;
-    follow(&mut follower, "drift: nothing new")
+    drift::follow(&mut follower, "drift: nothing new")
 }
 
 /// Decodes frames and takes them in, as the collector does; how many rows they had.
@@ -267,7 +268,7 @@ fn ask(state_dir: &Path, args: &Args) -> Result<()> {
     };
     let what = format!("suspects among {} hosts in 2 h", all.len());
     timed(&what, || suspects(&reader, &roster, &all, &query))?;
-    ask_drift(&reader, &roster)?;
+    drift::ask(&reader, &roster)?;
     let who = LogQuery {
         subject: Some(subject(Kind::Package, "libc6")),
         limit: 10,
@@ -340,52 +341,6 @@ fn tidy(state_dir: &Path) -> Result<()> {
         begin.elapsed().as_secs_f64()
     );
     Ok(())
-}
-
-/// Asks what deviates from an expectation and from a majority.
-fn ask_drift(reader: &Reader, roster: &Roster) -> Result<()> {
-    let rules = rules();
-    let read = |rules: &str| Rules::read(rules).ok().context("the rules are no rules");
-    let (all, one) = (read(&rules)?, rules.split("[[baseline]]").next());
-    let one = read(one.unwrap_or_default())?;
-    for (what, rules) in [("one expectation", &one), ("it and a majority", &all)] {
-        let query = DriftQuery {
-            rules,
-            hosts: None,
-            now: now(),
-            all: false,
-            most: 20,
-        };
-        let what = format!("drift from {what}");
-        let found = timed(&what, || drift(reader, roster, &query))?;
-        let libc = subject(Kind::Package, "libc6");
-        let is_first = found
-            .drifts
-            .first()
-            .is_some_and(|first| first.subject == libc);
-        ensure!(is_first, "drift does not tell of libc6 first");
-    }
-    Ok(())
-}
-
-/// Follows drift until nothing is left, and prints what that took.
-fn follow(follower: &mut Follower, what: &str) -> Result<()> {
-    let begin = Instant::now();
-    let mut passes = 1;
-    while follower.pass(now())? {
-        passes += 1;
-    }
-    let spent = begin.elapsed().as_secs_f64() * 1e3;
-    println!("| {what}, {passes} passes | {spent:.0} ms |");
-    Ok(())
-}
-
-/// The planted truth as a rule, and a majority.
-fn rules() -> String {
-    format!(
-        "[[expect]]\nthat = \"package:libc6 == {}\"\n[[baseline]]\non = \"role=db\"\nlike = \"majority\"\n",
-        truths::GOOD_LIBC
-    )
 }
 
 /// Asks several times, and prints the median of what it took.

@@ -240,7 +240,7 @@ mod tests {
         for (line, said) in [
             ("", "it is empty"),
             ("libc6 == 1", "neither an absolute path nor `kind:key`"),
-            ("pakage:libc6 == 1", "no kind of subject"),
+            ("parcel:libc6 == 1", "no kind of subject"),
             ("package:libc6", "a test is missing"),
             ("package:libc6 = 1", "`=` (character 15) is no test"),
             ("package:libc6 ==", "a value is missing behind `==`"),
