@@ -8,6 +8,7 @@ mod noise;
 mod outliers;
 mod roster;
 mod runs;
+mod snapshots;
 mod suspects;
 mod tally;
 mod timeline;
@@ -18,7 +19,7 @@ use serde::Serialize;
 pub use self::compare::{Comparison, Difference, Side, compare};
 pub use self::drift::{
     Drift, DriftBody, DriftQuery, Drifted, ExceptionBody, Happened, HappenedQuery, ReversalBody,
-    Status, UnknownBody, drift, happened,
+    Status, UnknownBody, drift, happened, rules_in_force,
 };
 pub(crate) use self::drift::{Found, Judge, Members};
 pub use self::explain::{Explanation, Held, Split, explain};
@@ -27,9 +28,11 @@ pub use self::noise::Noise;
 pub use self::outliers::{Deviation, Outlier, Outliers, outliers};
 pub use self::roster::{Chosen, HostBody, Roster, Standing};
 pub use self::runs::{recap, run_in_full};
+pub use self::snapshots::SnapshotBody;
 pub use self::suspects::{Suspect, SuspectQuery, suspects};
 pub use self::timeline::{Item, Number, Spread, Timeline, TimelineQuery, timeline};
 use crate::fleet::{Fact, Fleet, Host, HostKey, SubjectKey};
+use crate::rules::Fault;
 use crate::selector::{ParseSelectorError, Selector};
 use crate::store;
 
@@ -109,6 +112,15 @@ pub enum Error {
         /// The snapshot.
         snapshot: String,
     },
+    /// Nobody has said what is to be.
+    #[error(
+        "no rules are in force; `serve --rules FILE` puts them in force, `drift --rules FILE` tries them, and \
+         `drift --against majority` needs none"
+    )]
+    NoRules,
+    /// The rules in force were taken by another version.
+    #[error("read the rules in force: {0}; `serve` of this version refuses them, too")]
+    RulesInForce(Fault),
     /// A noise rule is no glob.
     #[error("read noise rule `{rule}`: {source}")]
     Glob {

@@ -6,7 +6,6 @@
 mod expectation;
 mod file;
 mod length;
-mod selector;
 
 use change::Timestamp;
 use globset::GlobMatcher;
@@ -15,8 +14,9 @@ pub use self::expectation::{Expectation, Verdict};
 pub use self::file::Fault;
 pub(crate) use self::file::{LONGEST_BYTES, read_like};
 pub(crate) use self::length::duration;
-pub use self::selector::Selector;
+
 use crate::fleet::Host;
+use crate::selector::Selector;
 
 /// Holds all rules of a fleet.
 #[derive(Clone, Debug)]
@@ -152,7 +152,7 @@ impl Rules {
             let is_named = |name: &String| [&host.hostname, &host.machine].contains(&name);
             of.as_ref().is_none_or(|of| of == rule)
                 && (hosts.is_empty() || hosts.iter().any(is_named))
-                && on.matches(host)
+                && on.selects(&host.labels)
                 && glob.is_match(subject)
         };
         let found = self.exceptions.iter().filter(is_for);

@@ -1,20 +1,27 @@
-//! Selectors: which hosts a group has, by labels that each of them must have.
+//! Selectors: which hosts a group has, and which a rule is for, by their labels.
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
-/// Selects hosts: `role=db`, `role=db,env=prod` for those with both labels, or `all`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// Selects hosts: `role=db`, `role=db,env!=test` for those of which both hold, or `all`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Selector {
     /// All of these; none for every host.
-    labels: Vec<(String, String)>,
+    terms: Vec<Term>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Term {
+    label: String,
+    value: String,
+    is: bool,
 }
 
 /// Says that a text is no selector.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "`{0}` is no group; write a label like `role=db`, several like `role=db,env=prod`, or `all`"
+    "`{0}` is no group; write a label like `role=db`, several like `role=db,env!=test`, or `all`"
 )]
 pub struct ParseSelectorError(String);
 
@@ -24,15 +31,15 @@ impl Selector {
         text == "all" || text.contains('=')
     }
 
-    /// Whether a host with these labels is selected.
+    /// Whether a host with these labels is selected. One without a label has another value than any.
     pub fn selects(&self, labels: &BTreeMap<String, String>) -> bool {
-        let mut wanted = self.labels.iter();
-        wanted.all(|(name, value)| labels.get(name) == Some(value))
+        let mut terms = self.terms.iter();
+        terms.all(|term| (labels.get(&term.label) == Some(&term.value)) == term.is)
     }
 
     /// Whether it is of several labels.
     pub fn is_of_several(&self) -> bool {
-        self.labels.len() > 1
+        self.terms.len() > 1
     }
 
     /// Takes a list apart: hosts stand for themselves, and labels next to each other are one group.
@@ -54,31 +61,46 @@ impl Selector {
     }
 }
 
+impl Term {
+    fn parse(text: &str) -> Option<Self> {
+        let (label, value) = text.split_once('=')?;
+        let (label, is) = match label.strip_suffix('!') {
+            Some(label) => (label, false),
+            None => (label, true),
+        };
+        let (label, value) = (label.trim(), value.trim());
+        // Whoever writes `role==db` does not mean a value that begins with a sign.
+        let is_whole = !label.is_empty() && !value.is_empty() && !value.starts_with('=');
+        is_whole.then(|| Self {
+            label: label.to_owned(),
+            value: value.to_owned(),
+            is,
+        })
+    }
+}
+
 impl FromStr for Selector {
     type Err = ParseSelectorError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         if text == "all" {
-            return Ok(Self { labels: Vec::new() });
+            return Ok(Self::default());
         }
-        let labels = text.split(',').map(|label| {
-            let (name, value) = label.split_once('=')?;
-            (!name.is_empty() && !value.is_empty()).then(|| (name.to_owned(), value.to_owned()))
-        });
-        let labels: Option<Vec<_>> = labels.collect();
-        let labels = labels.ok_or_else(|| ParseSelectorError(text.to_owned()))?;
-        Ok(Self { labels })
+        let terms: Option<Vec<_>> = text.split(',').map(Term::parse).collect();
+        let terms = terms.ok_or_else(|| ParseSelectorError(text.to_owned()))?;
+        Ok(Self { terms })
     }
 }
 
 impl fmt::Display for Selector {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.labels.is_empty() {
+        if self.terms.is_empty() {
             return f.write_str("all");
         }
-        for (place, (name, value)) in self.labels.iter().enumerate() {
+        for (place, Term { label, value, is }) in self.terms.iter().enumerate() {
             let comma = if place == 0 { "" } else { "," };
-            write!(f, "{comma}{name}={value}")?;
+            let sign = if *is { "=" } else { "!=" };
+            write!(f, "{comma}{label}{sign}{value}")?;
         }
         Ok(())
     }
@@ -98,6 +120,10 @@ mod tests {
         assert!(both.selects(&labels(&[("env", "prod"), ("role", "db"), ("x", "y")])));
         assert!(!both.selects(&labels(&[("role", "db"), ("env", "test")])));
         assert!(!both.selects(&labels(&[("role", "db")])));
+        let but: Selector = "role=db,env!=test".parse().unwrap();
+        assert!(but.selects(&labels(&[("role", "db"), ("env", "prod")])));
+        assert!(but.selects(&labels(&[("role", "db")])));
+        assert!(!but.selects(&labels(&[("role", "db"), ("env", "test")])));
         let all: Selector = "all".parse().unwrap();
         assert!(all.selects(&labels(&[])));
         // What a value holds behind the first sign is its own.
@@ -107,7 +133,7 @@ mod tests {
 
     #[test]
     fn a_selector_reads_back_as_it_is_written_and_what_is_none_is_refused() {
-        for text in ["all", "role=db", "role=db,env=prod"] {
+        for text in ["all", "role=db", "role=db,env=prod", "role=db,env!=test"] {
             let read: Selector = text.parse().unwrap();
             assert_eq!(read.to_string(), text);
         }
@@ -117,6 +143,8 @@ mod tests {
             "role=",
             "=db",
             "role=db,",
+            "role==db",
+            "!=db",
             "role=db,prod",
             "all,role=db",
         ] {
@@ -133,6 +161,7 @@ mod tests {
             split("n1,role=db,env=prod,n2,a=b"),
             "n1 | role=db,env=prod | n2 | a=b"
         );
+        assert_eq!(split("role=db,env!=test,n1"), "role=db,env!=test | n1");
         assert_eq!(split("all,role=db"), "all | role=db");
         assert_eq!(split(""), "");
     }

@@ -4,6 +4,7 @@
 
 mod access;
 mod compare;
+mod drift;
 mod error;
 mod explain;
 mod hosts;
@@ -13,8 +14,11 @@ mod openapi;
 mod outliers;
 mod params;
 mod question;
+mod runs;
+mod scope;
 mod secret;
 mod suspects;
+mod timeline;
 mod turns;
 
 use std::path::{Path, PathBuf};

@@ -571,7 +571,7 @@ fn rules_are_checked_and_all_that_is_wrong_is_told_by_its_line() {
             &["drift", "--against", "snapshot:x"],
             "no snapshot is called `x`",
         ),
-        (&["drift", "--group", "db"], "`db` selects no hosts"),
+        (&["drift", "--group", "db"], "`db` is no group"),
         (
             &["drift", "--events", "--against", "majority"],
             "cannot be used with",

@@ -2,17 +2,18 @@
 #![expect(clippy::unwrap_used, reason = "whatever fails here fails a test")]
 
 use std::collections::BTreeMap;
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Child, ChildStderr, Command, Output, Stdio};
 use std::thread;
+use std::time::{Duration, Instant};
 
-use change::wire::{Batch, Content, FactNow, Sender};
-use change::{Change, FactValue, FileState, Kind, Op, Timestamp};
+use change::wire::{Batch, Content, FactNow, Sender, SessionBody};
+use change::{Change, FactValue, FileState, Gap, GapReason, Kind, Op, Timestamp};
 use serde_json::{Value, json};
-use simulation::deeds::{change, person};
+use simulation::deeds::{change, person, run};
 use simulation::inventory::{attributes, setting, subject};
 use tracer_collector::fleet::HostId;
 use tracer_collector::store::Store;
@@ -84,7 +85,11 @@ fn batches(number: u32) -> [Batch; 2] {
     if number <= 2 {
         let values = [version(false), version(true)].map(Some);
         let upgraded = subject(Kind::Package, "libc6");
-        changes.push(change(upgraded, Op::Upgrade, values, ago(30), Some(&alice)));
+        let upgrade = change(upgraded, Op::Upgrade, values, ago(30), Some(&alice));
+        changes.push(Change {
+            run: Some(1),
+            ..upgrade
+        });
     }
     let numbered = (1..).zip(changes).map(|(seq, change)| Change {
         host: baseline.sender.machine.clone(),
@@ -92,14 +97,45 @@ fn batches(number: u32) -> [Batch; 2] {
         seq,
         ..change
     });
+    let session = SessionBody {
+        session: alice.session.clone().unwrap(),
+        user: alice.login_user.clone(),
+        start: ago(100),
+        end: None,
+        changes: 0,
+    };
+    let gap = Gap {
+        id: 1,
+        from: ago(400),
+        to: Some(ago(390)),
+        reason: GapReason::Stopped,
+        detail: "the daemon was not running".to_owned(),
+    };
     let log = Batch {
         changes: numbered.collect(),
         facts: Vec::new(),
+        runs: vec![run(1, "apt", &alice, ago(31))],
+        sessions: vec![session],
+        gaps: vec![gap],
         sent: ago(0),
         ..baseline.clone()
     };
     [baseline, log]
 }
+
+/// What the hosts are to be like: two of them are not.
+const RULES: &str = r#"
+[[expect]]
+that = "package:libc6 == 2.36-9 on role=web"
+owner = "ops"
+
+[[except]]
+subject = "package:libc6"
+hosts = ["web-2"]
+reason = "a trial"
+owner = "alice"
+until = 2100-01-01
+"#;
 
 /// A running collector with six hosts; ends when dropped.
 struct Collector {
@@ -125,6 +161,7 @@ impl Collector {
             store.ingest(&id, &baseline, ago(600)).unwrap();
             store.ingest(&id, &log, ago(0)).unwrap();
         }
+        fs::write(state.path().join("rules.toml"), RULES).unwrap();
         let (child, address) = serve(state.path());
         Self {
             state,
@@ -194,6 +231,7 @@ impl Drop for Collector {
 fn serve(state_dir: &Path) -> (Child, String) {
     let mut serve = command(state_dir);
     serve.args(["serve", "--listen", "127.0.0.1:0", "--view", "127.0.0.1:0"]);
+    serve.arg("--rules").arg(state_dir.join("rules.toml"));
     let mut child = serve.stderr(Stdio::piped()).spawn().unwrap();
     let address = address_in(child.stderr.take().unwrap());
     (child, address)
@@ -288,6 +326,86 @@ fn viewers_are_told_what_the_commands_tell() {
 }
 
 #[test]
+fn viewers_are_told_what_happened_as_the_commands_tell() {
+    let collector = Collector::start();
+    let token = collector.token("me", "read");
+    let (hour, two) = (ago(60).to_string(), ago(120).to_string());
+    collector.lines(&["mark", "deploy 4711", "--at", &hour, "--group", "role=web"]);
+    collector.lines(&["snapshot", "before", "--at", &two, "--note", "trial"]);
+    let events = ["drift", "--events", "--all"];
+    wait_for("the drift of two hosts", || {
+        let listed = collector.run(&[&events[..], &["--json"]].concat()).stdout;
+        String::from_utf8(listed).unwrap().lines().count() == 2
+    });
+    let listings: [(&str, &[&str]); 11] = [
+        ("/v1/timeline", &["timeline"]),
+        (
+            "/v1/timeline?each=true&op=upgrade",
+            &["timeline", "--each", "--op", "upgrade"],
+        ),
+        ("/v1/markers", &["markers"]),
+        ("/v1/runs", &["runs"]),
+        (
+            "/v1/runs?kind=package-manager&host=web-1&user=alice&changed=true",
+            &[
+                "runs",
+                "--kind",
+                "package-manager",
+                "--host",
+                "web-1",
+                "--user",
+                "alice",
+                "--changed",
+            ],
+        ),
+        ("/v1/sessions?group=role=web", &["sessions"]),
+        ("/v1/drift-events?all=true", &events),
+        ("/v1/snapshots", &["snapshots"]),
+        ("/v1/run?host=web-2&id=1", &["runs", "--host", "web-2", "1"]),
+        ("/v1/session?host=web-2&id=41", &["session", "web-2", "41"]),
+        ("/v1/drift?all=true", &["drift", "--all"]),
+    ];
+    for (target, args) in listings {
+        let told = collector.answer(target, &token);
+        let told = match told["items"].as_array() {
+            Some(items) => items.clone(),
+            None => vec![told],
+        };
+        assert_eq!(told, collector.lines(args), "{target}");
+    }
+    let drift = collector.answer("/v1/drift", &token);
+    assert_eq!(
+        (&drift["drifting"], &drift["excepted"]),
+        (&json!(1), &json!(1)),
+        "{drift}"
+    );
+    let refused = |target: &str| {
+        let (status, problem) = collector.get(target, &token);
+        (
+            status,
+            problem["type"].as_str().unwrap_or_default().to_owned(),
+        )
+    };
+    let is = |status: u16, kind: &str| (status, kind.to_owned());
+    assert_eq!(refused("/v1/run?host=web-2&id=9"), is(404, "not-found"));
+    assert_eq!(refused("/v1/session?host=web-2&id=9"), is(404, "not-found"));
+    assert_eq!(refused("/v1/run?host=web-2&id=x"), is(400, "bad-parameter"));
+    assert_eq!(refused("/v1/run?host=web-2"), is(400, "missing-parameter"));
+    assert_eq!(refused("/v1/runs?session=41"), is(400, "contradiction"));
+    let backwards = format!("/v1/timeline?since={hour}&until={two}");
+    assert_eq!(refused(&backwards), is(400, "contradiction"));
+}
+
+/// Waits until something is so, for as long as a busy machine may take.
+fn wait_for(what: &str, is_so: impl Fn() -> bool) {
+    let until = Instant::now() + Duration::from_mins(1);
+    while !is_so() {
+        assert!(Instant::now() < until, "{what} is still to come");
+        thread::sleep(Duration::from_millis(100));
+    }
+}
+
+#[test]
 fn a_token_opens_what_its_scopes_say_until_it_is_revoked() {
     let collector = Collector::start();
     let reads = collector.token("reads", "read");
@@ -342,8 +460,8 @@ fn a_token_opens_what_its_scopes_say_until_it_is_revoked() {
 
     let taken = collector.run(&["token", "make", "reads"]);
     assert_eq!(taken.status.code(), Some(2));
-    let database = std::fs::read(collector.state.path().join("collector.db")).unwrap();
-    let log = std::fs::read(collector.state.path().join("collector.db-wal")).unwrap();
+    let database = fs::read(collector.state.path().join("collector.db")).unwrap();
+    let log = fs::read(collector.state.path().join("collector.db-wal")).unwrap();
     let secret = reads.rsplit('-').next().unwrap().as_bytes();
     let holds = |bytes: &[u8]| bytes.windows(secret.len()).any(|some| some == secret);
     assert!(

@@ -2,33 +2,15 @@
 //! once.
 
 use std::process::Command;
-use std::sync::{LazyLock, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 
 use serde_json::Value;
-use tests::{Daemon, Options, wait_for};
+use tests::{Daemon, wait_for};
 
-use crate::stage::succeed;
+use crate::stage::{both, succeed, watching};
 
 /// The programs lock their files for each other, and give up at once.
 static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
-
-/// One daemon for each way of watching.
-static DAEMONS: LazyLock<[Daemon; 2]> = LazyLock::new(|| {
-    [
-        start("accounts", "trampolines"),
-        start("accounts-fanotify", "fanotify"),
-    ]
-});
-
-fn start(name: &'static str, mode: &str) -> Daemon {
-    let watch = ["/etc", "/home/*/.ssh", "/root/.ssh", "/var/spool/cron"];
-    Daemon::start(&Options {
-        name,
-        also_watch: watch.map(str::to_owned).to_vec(),
-        settings: format!("mode = \"{mode}\""),
-        ..Options::default()
-    })
-}
 
 fn sh(script: &str) {
     succeed(Command::new("sh").args(["-ec", script]));
@@ -49,7 +31,7 @@ fn newest(daemon: &Daemon, subject: &str, count: usize) -> Value {
 
 /// The same for what one program did, in both ways of watching.
 fn done(subject: &str, (count, op, by): (usize, &str, &str)) -> Value {
-    let all = DAEMONS.each_ref().map(|daemon| {
+    let all = both().map(|daemon| {
         let change = newest(daemon, subject, count);
         assert_eq!(change["op"], op, "{change:#}");
         assert_eq!(change["certainty"], "exact", "{change:#}");
@@ -73,7 +55,7 @@ fn told_of(daemon: &Daemon) -> usize {
 }
 
 fn told(subject: &str, words: &str) {
-    for daemon in DAEMONS.iter() {
+    for daemon in both() {
         let said = daemon.tell(&["who", subject]);
         assert!(said.contains(words), "{subject}: {said}");
     }
@@ -82,7 +64,7 @@ fn told(subject: &str, words: &str) {
 #[test]
 fn users_groups_and_passwords_are_told_by_meaning() {
     let _guard = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
-    LazyLock::force(&DAEMONS);
+    both();
     sh("useradd --create-home --shell /bin/sh carol");
     let user = done("account:user/carol", (1, "create", "useradd"));
     assert_eq!(user["after"]["home"], "/home/carol", "{user:#}");
@@ -97,7 +79,7 @@ fn users_groups_and_passwords_are_told_by_meaning() {
     let group = done("account:group/docker", (2, "set", "usermod"));
     assert_eq!(group["after"]["members"], "carol", "{group:#}");
     told("account:group/docker", "added carol to group docker");
-    let log = DAEMONS[0].tell(&["log", "--kind", "account"]);
+    let log = both()[0].tell(&["log", "--kind", "account"]);
     assert!(log.contains("added carol to group docker"), "{log}");
     sh("gpasswd -d carol docker");
     let group = done("account:group/docker", (3, "set", "gpasswd"));
@@ -134,7 +116,7 @@ fn users_groups_and_passwords_are_told_by_meaning() {
         };
         done(&format!("account:{subject}"), (count, "delete", "userdel"));
     }
-    for daemon in DAEMONS.iter() {
+    for daemon in both() {
         let all = daemon.ask(&["log", "--kind", "account", "-n", "1000"]);
         let all = serde_json::to_string(&all).unwrap();
         assert!(!all.contains("$y$"), "{all}");
@@ -144,7 +126,7 @@ fn users_groups_and_passwords_are_told_by_meaning() {
 #[test]
 fn a_rule_of_sudo_is_told_by_whom_it_is_for() {
     let _guard = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
-    LazyLock::force(&DAEMONS);
+    both();
     let subject = "account:sudo/%story";
     let file = "/etc/sudoers.d/90-story";
     sh(&format!("echo '%story ALL = (root) /bin/ls' > {file}"));
@@ -183,7 +165,7 @@ fn a_key_that_lets_in_is_told_by_its_fingerprint() {
     sh(&format!(
         "ssh-keygen -q -t ed25519 -N '' -C dave@laptop -f /root/story && touch {file}"
     ));
-    LazyLock::force(&DAEMONS);
+    both();
     let printed = succeed(Command::new("ssh-keygen").args(["-lf", "/root/story.pub"]));
     let fingerprint = printed.split(' ').nth(1).unwrap();
     let subject = format!("account:key/root/{fingerprint}");
@@ -204,7 +186,7 @@ fn a_key_that_lets_in_is_told_by_its_fingerprint() {
 #[test]
 fn jobs_of_cron_are_told_by_what_they_run() {
     let _guard = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
-    LazyLock::force(&DAEMONS);
+    both();
     let subject = "job:crontab/root/backup --password=*** --all";
     sh("echo '0 3 * * * backup --password=hunter2 --all' > /root/tab && crontab /root/tab");
     let job = done(subject, (1, "create", "crontab"));
@@ -238,7 +220,7 @@ fn jobs_of_cron_are_told_by_what_they_run() {
 #[test]
 fn a_timer_is_told_by_its_unit_and_what_is_dropped_in() {
     let _guard = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
-    LazyLock::force(&DAEMONS);
+    both();
     let unit = "/etc/systemd/system/story.timer";
     let subject = "job:timer/story.timer";
     let text = r"[Timer]\nOnCalendar=daily\nUnit=x.service\n[Install]\nWantedBy=timers.target\n";
@@ -252,7 +234,7 @@ fn a_timer_is_told_by_its_unit_and_what_is_dropped_in() {
     done(subject, (2, "enable", "systemctl"));
     told(subject, "enabled timer story.timer");
     sh(&format!("mkdir {unit}.d"));
-    for daemon in DAEMONS.iter() {
+    for daemon in both() {
         newest(daemon, &format!("{unit}.d"), 1);
     }
     sh(&format!(
@@ -267,7 +249,7 @@ fn a_timer_is_told_by_its_unit_and_what_is_dropped_in() {
 #[test]
 fn an_account_that_came_while_nobody_watched_is_told_late() {
     let _guard = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
-    let mut daemon = start("accounts-late", "trampolines");
+    let mut daemon = Daemon::start(&watching("accounts-late"));
     assert_eq!(daemon.terminate(), Some(0));
     sh("useradd --no-create-home erin");
     daemon.start_again();

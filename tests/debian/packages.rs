@@ -6,27 +6,15 @@ mod managers;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::{LazyLock, Mutex, PoisonError};
+use std::sync::{Mutex, Once, PoisonError};
 
 use serde_json::Value;
-use tests::{Daemon, Options, wait_for};
+use tests::wait_for;
 
-use crate::stage::{apt_get, dpkg_deb, succeed};
+use crate::stage::{apt_get, both, dpkg_deb, succeed};
 
 /// rpm locks its database, and what one test does is not another one's.
 static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
-
-/// One daemon for each way of watching.
-static DAEMONS: LazyLock<[Daemon; 2]> = LazyLock::new(|| {
-    for folder in [DATABASE, PIP, GEM, PACMAN] {
-        fs::create_dir_all(folder).unwrap();
-    }
-    rpm(&["--initdb"]);
-    [
-        start("packages", "trampolines"),
-        start("packages-fanotify", "fanotify"),
-    ]
-});
 
 /// Debian's rpm has its database elsewhere.
 const DATABASE: &str = "/var/lib/rpm";
@@ -34,13 +22,15 @@ const PIP: &str = "/usr/local/lib/python3.11/dist-packages";
 const GEM: &str = "/var/lib/gems/3.1.0/specifications";
 const PACMAN: &str = "/var/lib/pacman/local";
 
-fn start(name: &'static str, mode: &str) -> Daemon {
-    Daemon::start(&Options {
-        name,
-        also_watch: vec!["/etc".to_owned()],
-        settings: format!("mode = \"{mode}\""),
-        ..Options::default()
-    })
+/// Makes the databases of package managers, which daemons look for when they start.
+pub(crate) fn prepare() {
+    static PREPARED: Once = Once::new();
+    PREPARED.call_once(|| {
+        for folder in [DATABASE, PIP, GEM, PACMAN] {
+            fs::create_dir_all(folder).unwrap();
+        }
+        rpm(&["--initdb"]);
+    });
 }
 
 fn rpm(args: &[&str]) -> String {
@@ -74,7 +64,7 @@ fn python(script: &str) {
 
 /// The newest of exactly so many changes of a subject, in both ways of watching: done by that program.
 fn done(subject: &str, (count, op, by): (usize, &str, &str)) -> Value {
-    let all = DAEMONS.each_ref().map(|daemon| {
+    let all = both().map(|daemon| {
         let mut all = wait_for("the change is told", || {
             let all = daemon.ask(&["who", subject, "-n", "100"]);
             let is_told = all.len() >= count;
@@ -105,7 +95,7 @@ fn a_package_of_rpm_is_installed_upgraded_downgraded_and_removed() {
     let [old, new] = ["1.2", "1.10"].map(|version| rpmbuild("greet", version));
     let [old, new] = [&old, &new].map(|file| file.to_str().unwrap());
     let subject = "package:rpm/greet";
-    LazyLock::force(&DAEMONS);
+    both();
     rpm(&["--nodeps", "--install", old]);
     let change = done(subject, (1, "install", "rpm"));
     assert_eq!(versions(&change), [None, Some("1.2-1")]);
@@ -125,7 +115,7 @@ fn a_package_of_rpm_is_installed_upgraded_downgraded_and_removed() {
     // rpm itself is not kept from anything, and its database not touched.
     let known = rpm(&["--query", "--all"]);
     assert_eq!(known.trim(), "greet-1.2-1.noarch");
-    let listed = DAEMONS[0].ask(&["facts", "--kind", "package"]);
+    let listed = both()[0].ask(&["facts", "--kind", "package"]);
     let is_of_rpm = |fact: &&Value| {
         let key = fact["subject"]["key"].as_str();
         key.is_some_and(|key| key.starts_with("rpm/"))
@@ -135,10 +125,10 @@ fn a_package_of_rpm_is_installed_upgraded_downgraded_and_removed() {
     rpm(&["--nodeps", "--erase", "greet"]);
     let change = done(subject, (4, "remove", "rpm"));
     assert_eq!(change["after"], Value::Null, "{change:#}");
-    let change = &DAEMONS[0].ask(&["who", path])[0];
+    let change = &both()[0].ask(&["who", path])[0];
     assert_eq!(change["op"], "delete", "{change:#}");
     assert_eq!(change["package"], "rpm/greet", "{change:#}");
-    for daemon in &*DAEMONS {
+    for daemon in both() {
         let files = daemon.ask(&["log", "--kind", "file", "--path", "/var/lib/rpm/**"]);
         assert!(files.is_empty(), "{files:#?}");
     }
@@ -147,7 +137,7 @@ fn a_package_of_rpm_is_installed_upgraded_downgraded_and_removed() {
 #[test]
 fn a_package_of_rpm_is_known_that_a_library_within_a_program_installs() {
     let _guard = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
-    LazyLock::force(&DAEMONS);
+    both();
     let package = rpmbuild("greet-more", "3");
     // The program is another one by its name, and never asks for anything through `rpm`.
     fs::copy("/usr/bin/rpm", "/usr/bin/provision").unwrap();
@@ -168,7 +158,7 @@ fn a_package_of_rpm_is_known_that_a_library_within_a_program_installs() {
 #[test]
 fn what_pip_does_to_its_folder_is_an_upgrade() {
     let _guard = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
-    LazyLock::force(&DAEMONS);
+    both();
     let subject = "package:pip/left-pad";
     // pip renames the old one out of the way, makes the new one, and removes what is left of the old one.
     let install = "
@@ -199,7 +189,7 @@ shutil.rmtree(folder + '~eft_pad-1.9.dist-info')
     assert_eq!(versions(&change), [Some("1.10"), Some("1.2")]);
     let also = change["after"]["also"].as_str();
     assert_eq!(also, Some("1.10 in /usr/lib/python3/dist-packages"));
-    let listed = DAEMONS[0].ask(&["facts", "--kind", "package"]);
+    let listed = both()[0].ask(&["facts", "--kind", "package"]);
     let is_ansible = |fact: &&Value| fact["subject"]["key"] == "pip/ansible";
     assert!(
         listed.iter().any(|fact| is_ansible(&fact)),
@@ -210,7 +200,7 @@ shutil.rmtree(folder + '~eft_pad-1.9.dist-info')
 #[test]
 fn a_package_of_npm_is_known_once_it_is_in_its_folder() {
     let _guard = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
-    LazyLock::force(&DAEMONS);
+    both();
     // npm makes the folder, fetches the package, and unpacks it. This is the first one on this host.
     let install = "
 import os, time
@@ -240,7 +230,7 @@ open('left-pad/package.json', 'w').write('{\"version\": \"1.10.0\"}')
 #[test]
 fn a_gem_is_known_by_its_specification() {
     let _guard = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
-    LazyLock::force(&DAEMONS);
+    both();
     let install = "
 folder = '/var/lib/gems/3.1.0/specifications'
 open(folder + '/rack-2.2.4.gemspec', 'w').write('x')
@@ -255,7 +245,7 @@ open(folder + '/rack-2.2.4.gemspec', 'w').write('x')
 #[test]
 fn a_change_of_a_file_knows_the_package_that_owns_it() {
     let _guard = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
-    LazyLock::force(&DAEMONS);
+    both();
     let path = "/etc/owned.conf";
     apt_get(&dpkg_deb("owned", "1.0", &[path]));
     let change = done(path, (1, "create", "dpkg"));
@@ -263,7 +253,7 @@ fn a_change_of_a_file_knows_the_package_that_owns_it() {
     fs::write(path, "greeting = another\n").unwrap();
     let change = done(path, (2, "modify", ""));
     assert_eq!(change["package"], "owned", "{change:#}");
-    for daemon in &*DAEMONS {
+    for daemon in both() {
         let told = daemon.tell(&["who", path]);
         assert!(
             told.contains("the file belongs to the package owned"),

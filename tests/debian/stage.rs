@@ -8,6 +8,8 @@ use std::sync::OnceLock;
 
 use tests::{Daemon, Options, run, wait_for};
 
+use crate::packages;
+
 /// The client's address; the server's is the next one down the road.
 pub(crate) const CLIENT: &str = "10.1.2.3";
 const SERVER: &str = "10.1.2.1";
@@ -26,13 +28,18 @@ install -d -o bob -g bob -m 700 /home/bob/.ssh
 install -o bob -g bob -m 600 /root/.ssh/id_ed25519.pub /home/bob/.ssh/authorized_keys
 ";
 
+/// What daemons watch beside their own trees, but for the one that only compares.
+const WATCHED: [&str; 4] = ["/etc", "/home/*/.ssh", "/root/.ssh", "/var/spool/cron"];
+
 /// The daemon that all stories share, with everything around it.
 pub(crate) fn daemon() -> &'static Daemon {
     static DAEMON: OnceLock<Daemon> = OnceLock::new();
     DAEMON.get_or_init(|| {
+        packages::prepare();
         let daemon = Daemon::start(&Options {
             name: "stories",
-            also_watch: vec!["/etc".to_owned()],
+            also_watch: WATCHED.map(str::to_owned).to_vec(),
+            settings: "mode = \"trampolines\"".to_owned(),
             unit: Some("tracer"),
             ..Options::default()
         });
@@ -51,6 +58,26 @@ pub(crate) fn daemon() -> &'static Daemon {
         });
         daemon
     })
+}
+
+/// One daemon for each way of watching: the one of the stories, by programs at functions, and one by fanotify.
+pub(crate) fn both() -> [&'static Daemon; 2] {
+    static BY_FANOTIFY: OnceLock<Daemon> = OnceLock::new();
+    let by_fanotify = BY_FANOTIFY.get_or_init(|| {
+        packages::prepare();
+        Daemon::start(&watching("fanotify"))
+    });
+    [daemon(), by_fanotify]
+}
+
+/// What a daemon is told that watches by fanotify what the stories' daemon watches.
+pub(crate) fn watching(name: &'static str) -> Options {
+    Options {
+        name,
+        also_watch: WATCHED.map(str::to_owned).to_vec(),
+        settings: "mode = \"fanotify\"".to_owned(),
+        ..Options::default()
+    }
 }
 
 /// Where the job of cron writes.

@@ -270,7 +270,8 @@ impl Daemon {
     /// The newest changes of anything, the newest first.
     pub fn newest(&self, count: usize) -> Vec<Value> {
         if asks_often() {
-            return http::all(&self.socket(), "/v1/changes?n=1000", count).unwrap();
+            let target = format!("/v1/changes?n={}", count.min(1000));
+            return http::all(&self.socket(), &target, count).unwrap();
         }
         self.ask(&["log", "-n", &count.to_string()])
     }

@@ -10,7 +10,7 @@ use rustix::ioctl::{Setter, ioctl, opcode};
 use serde_json::Value;
 use tests::{Daemon, Options, run, wait_for};
 
-use crate::is_one_of;
+use crate::{COMPARES, is_one_of};
 
 /// An ext4 file system with a journal, which xtask made.
 const DISK: &str = "/usr/lib/tracer-tests/disk.img.gz";
@@ -26,6 +26,7 @@ const CUTS: usize = 3;
 fn prepare(name: &'static str) -> Daemon {
     let daemon = Daemon::prepare(&Options {
         name,
+        settings: COMPARES.to_owned(),
         ..Options::default()
     });
     fs::create_dir(daemon.state()).unwrap();

@@ -13,7 +13,7 @@ use rustix::system::init_module;
 use serde_json::Value;
 use tests::{Daemon, Options, wait_for};
 
-use crate::{daemon, is_one_of};
+use crate::{COMPARES, daemon, is_one_of};
 
 /// Runs a command and gives its process id, and whether it succeeded.
 pub(crate) fn done_by(program: &str, arguments: &[&str]) -> (u32, bool) {
@@ -253,7 +253,7 @@ fn a_module_that_came_while_nobody_watched_is_late() {
     }
     let mut own = Daemon::start(&Options {
         name: "modules",
-        settings: "mode = \"trampolines\"".to_owned(),
+        settings: COMPARES.to_owned(),
         ..Options::default()
     });
     let before = own.ask(&["log", "--kind", "module"]);

@@ -6,8 +6,9 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use serde_json::Value;
-use tests::{Daemon, Options, run, wait_for};
+use tests::{Daemon, run, wait_for};
 
+use crate::daemon;
 use crate::modules::done_by;
 
 const STARTED: &str = "/run/systemd/units";
@@ -78,39 +79,39 @@ impl<'d> Service<'d> {
     }
 }
 
-#[test]
-fn the_sender_of_the_signal_that_ended_a_service_is_named_and_nobody_else() {
+/// Makes what systemd would have made of four services, before the daemon starts: it looks for units then.
+pub(crate) fn make() {
     fs::create_dir_all(STARTED).unwrap();
     fs::create_dir_all(FILES).unwrap();
     for name in ["hit", "asked", "deaf", "own"] {
         let text = "[Service]\nType=forking\nExecStart=/bin/true\n";
         fs::write(format!("{FILES}/{name}.service"), text).unwrap();
     }
-    let daemon = Daemon::start(&Options {
-        name: "services",
-        settings: "mode = \"trampolines\"".to_owned(),
-        ..Options::default()
-    });
+}
+
+#[test]
+fn the_sender_of_the_signal_that_ended_a_service_is_named_and_nobody_else() {
+    let daemon = daemon();
     let named = |change: &Value, state: &str| {
         assert_eq!(change["after"]["active"], state, "{change:#}");
         change["actor"]["process"]["pid"].clone()
     };
 
-    let mut hit = Service::start(&daemon, "hit", "exec sleep 1000");
+    let mut hit = Service::start(daemon, "hit", "exec sleep 1000");
     let killer = hit.kill("-9");
     let change = hit.stopped();
     assert_eq!(named(&change, "failed"), killer, "{change:#}");
     assert_eq!(change["actor"]["process"]["argv"][1], "-9", "{change:#}");
 
     let heeding = "trap 'exit 0' TERM; while :; do sleep 0.05; done";
-    let mut asked = Service::start(&daemon, "asked", heeding);
+    let mut asked = Service::start(daemon, "asked", heeding);
     let killer = asked.kill("-TERM");
     let change = asked.stopped();
     assert_eq!(named(&change, "inactive"), killer, "{change:#}");
 
     // What is ignored ends nothing, and neither does what only asks whether there is such a process.
     let ignoring = "trap '' TERM; while ! test -e /tmp/deaf; do sleep 0.05; done; exit 3";
-    let mut deaf = Service::start(&daemon, "deaf", ignoring);
+    let mut deaf = Service::start(daemon, "deaf", ignoring);
     deaf.kill("-TERM");
     deaf.kill("-0");
     fs::write("/tmp/deaf", "").unwrap();
@@ -118,7 +119,7 @@ fn the_sender_of_the_signal_that_ended_a_service_is_named_and_nobody_else() {
     assert_eq!(named(&change, "failed"), Value::Null, "{change:#}");
 
     let crashing = "exec sh -c 'sleep 0.2; env kill -ABRT $$; sleep 9'";
-    let mut own = Service::start(&daemon, "own", crashing);
+    let mut own = Service::start(daemon, "own", crashing);
     let change = own.stopped();
     assert_eq!(named(&change, "failed"), Value::Null, "{change:#}");
 }

@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use serde_json::Value;
 use tests::{Daemon, Options, run, wait_for};
 
-use crate::{daemon, is_one_of};
+use crate::{COMPARES, daemon, is_one_of};
 
 /// Runs a command and gives its process id, and whether it succeeded.
 fn done_by(program: &str, arguments: &[&str]) -> (u32, bool) {
@@ -342,7 +342,7 @@ fn what_was_set_while_nobody_watched_is_late() {
     }
     let mut own = Daemon::start(&Options {
         name: "settings",
-        settings: "mode = \"trampolines\"".to_owned(),
+        settings: COMPARES.to_owned(),
         ..Options::default()
     });
     let of_kind = |own: &Daemon, kind: &str| own.ask(&["log", "--kind", kind]);

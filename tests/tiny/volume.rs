@@ -39,7 +39,7 @@ fn a_burst_of_new_files_loses_none() {
     // Other tests may have lost some, which they tell of.
     let lost = &status["counters"]["lost"];
     // The whole of it on one kernel is enough: elsewhere it is only slow.
-    let count = if is_one_of(&["6.12"]) { 20_000 } else { 2_000 };
+    let count = if is_one_of(&["6.12"]) { 10_000 } else { 2_000 };
     create(&folder, count);
     wait_long_for("all files are told", 8 * PATIENCE, || {
         let status = daemon().status();

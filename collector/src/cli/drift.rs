@@ -8,8 +8,8 @@ use super::{Context, Error, Exit};
 use crate::fleet::{Fleet as _, HostSet};
 use crate::follow::read_rules;
 use crate::output;
-use crate::questions::{self, DriftQuery, HappenedQuery, Roster, drift, happened};
-use crate::rules::{Like, Rules, Selector, read_like};
+use crate::questions::{self, DriftQuery, HappenedQuery, Roster, drift, happened, rules_in_force};
+use crate::rules::{Like, Rules, read_like};
 use crate::store::Reader;
 
 /// Tell what is not as the rules want it, since when and because of whom
@@ -59,7 +59,7 @@ pub(super) struct DriftArgs {
 impl DriftArgs {
     pub(super) fn run(self, context: &Context) -> Result<Exit, Error> {
         let (fleet, roster) = context.fleet()?;
-        let hosts = scope(&roster, self.host.as_deref(), self.group.as_deref())?;
+        let hosts = roster.scope(self.host.as_deref(), self.group.as_deref())?;
         if self.events {
             return self.list_events(context, (&fleet, &roster), hosts);
         }
@@ -84,7 +84,7 @@ impl DriftArgs {
         (fleet, roster): (&Reader, &Roster),
         hosts: Option<HostSet>,
     ) -> Result<Exit, Error> {
-        let rules = in_force(fleet)?;
+        let rules = rules_in_force(&fleet.rules_in_force()?.text)?;
         let query = HappenedQuery {
             since: context.time("--since", &self.since)?,
             hosts,
@@ -112,16 +112,12 @@ impl DriftArgs {
         if let Some(against) = &self.against {
             let like = baseline(context, (fleet, roster), against)?;
             let on = self.group.as_deref().unwrap_or("all");
-            let on = Selector::parse(on).map_err(Error::Usage)?;
+            let on = on.parse().map_err(questions::Error::from)?;
             return Ok(Rules::of_baseline(on, like));
         }
-        let rules = in_force(fleet)?;
+        let rules = rules_in_force(&fleet.rules_in_force()?.text)?;
         if rules.rules.is_empty() {
-            let what = "`serve --rules FILE` puts them in force, `--rules FILE` tries them, and `--against majority` \
-                        needs none";
-            return Err(Error::Usage(format!(
-                "find drift: no rules are in force; {what}"
-            )));
+            return Err(questions::Error::NoRules.into());
         }
         Ok(rules)
     }
@@ -149,37 +145,4 @@ fn baseline(
         _ => {}
     }
     Ok(like)
-}
-
-/// The rules in force.
-fn in_force(fleet: &Reader) -> Result<Rules, Error> {
-    let in_force = fleet.rules_in_force()?;
-    Rules::read(&in_force.text).map_err(|faults| {
-        let first = faults.into_iter().next().unwrap_or_default();
-        Error::Usage(format!(
-            "read the rules in force: {first}; `serve` of this version refuses them, too"
-        ))
-    })
-}
-
-/// The hosts that are asked for: one, those of labels, or all, which is none.
-pub(super) fn scope(
-    roster: &Roster,
-    host: Option<&str>,
-    group: Option<&str>,
-) -> Result<Option<HostSet>, Error> {
-    if let Some(host) = host {
-        return Ok(Some([roster.find(host)?.key].into_iter().collect()));
-    }
-    let Some(group) = group else {
-        return Ok(None);
-    };
-    let selector = Selector::parse(group).map_err(Error::Usage)?;
-    let hosts = roster.all().iter();
-    let hosts = hosts.filter(|host| host.replaced_by.is_none() && selector.matches(host));
-    let hosts: HostSet = hosts.map(|host| host.key).collect();
-    if hosts.is_empty() {
-        return Err(Error::Usage(format!("no host has the labels `{group}`")));
-    }
-    Ok(Some(hosts))
 }

@@ -23,14 +23,7 @@ pub(super) struct PlaceArgs {
 impl PlaceArgs {
     /// The hosts; none where it is all of them, also those that are past.
     pub(super) fn hosts(&self, roster: &Roster) -> Result<Option<HostSet>, Error> {
-        Ok(match (&self.host, &self.group) {
-            (Some(host), _) => Some([roster.find(host)?.key].into_iter().collect()),
-            (None, Some(group)) => {
-                let hosts = roster.group(group)?.into_iter();
-                Some(hosts.map(|host| host.key).collect())
-            }
-            (None, None) => None,
-        })
+        Ok(roster.scope(self.host.as_deref(), self.group.as_deref())?)
     }
 }
 

@@ -1,13 +1,12 @@
 //! `tracer-collector snapshot` and `snapshots`: names for the state of hosts at a moment.
 
-use change::Timestamp;
 use clap::Args;
 use serde::Serialize;
 
-use super::{Context, Error, Exit, drift};
-use crate::fleet::{Fleet as _, HostSet, Snapshot};
+use super::{Context, Error, Exit};
+use crate::fleet::{Fleet as _, Snapshot};
 use crate::output;
-use crate::questions::{self, HostBody, Roster, Standing};
+use crate::questions::{self, Roster, SnapshotBody};
 use crate::store::{Snapshots, database};
 
 /// Names are no longer than this, in bytes.
@@ -43,19 +42,6 @@ pub(super) struct SnapshotArgs {
     remove: bool,
 }
 
-/// What a snapshot is, as it is listed.
-#[derive(Debug, Serialize)]
-pub(super) struct ListedSnapshot {
-    name: String,
-    at: Timestamp,
-    made: Timestamp,
-    note: Option<String>,
-    /// How many hosts it has.
-    count: u32,
-    /// Those of them that had not told of all until that moment, when it was made or listed.
-    incomplete: Vec<HostBody>,
-}
-
 #[derive(Serialize)]
 struct Removed<'a> {
     removed: &'a str,
@@ -74,7 +60,7 @@ impl SnapshotArgs {
             )));
         }
         let (_fleet, roster) = context.fleet()?;
-        let hosts = drift::scope(&roster, self.host.as_deref(), self.group.as_deref())?;
+        let hosts = roster.scope(self.host.as_deref(), self.group.as_deref())?;
         let present = || {
             roster
                 .all()
@@ -99,7 +85,7 @@ impl SnapshotArgs {
                 "make snapshot `{name}`: there is one of that name; `--remove` removes it"
             )));
         }
-        let listed = listed(&roster, snapshot);
+        let listed = SnapshotBody::new(&roster, snapshot);
         context.output.answer(&listed, in_words)?;
         Ok(Exit::Found)
     }
@@ -156,45 +142,15 @@ impl SnapshotsArgs {
         let snapshots = fleet.snapshots()?;
         let is_any = !snapshots.is_empty();
         for snapshot in snapshots {
-            context
-                .output
-                .answer(&listed(&roster, snapshot), in_words)?;
+            let listed = SnapshotBody::new(&roster, snapshot);
+            context.output.answer(&listed, in_words)?;
         }
         Ok(Context::found(is_any))
     }
 }
 
-fn listed(roster: &Roster, snapshot: Snapshot) -> ListedSnapshot {
-    let Snapshot {
-        name,
-        at,
-        made,
-        note,
-        hosts,
-    } = snapshot;
-    ListedSnapshot {
-        incomplete: incomplete(roster, &hosts, at),
-        count: hosts.len(),
-        name,
-        at,
-        made,
-        note,
-    }
-}
-
-/// The hosts that have not told of all until a moment.
-fn incomplete(roster: &Roster, hosts: &HostSet, at: Timestamp) -> Vec<HostBody> {
-    let members = roster.all().iter().filter(|host| hosts.contains(host.key));
-    let members = members.filter(|host| match roster.standing(host) {
-        Standing::Behind => host.complete_until.is_none_or(|until| until < at),
-        Standing::Stale | Standing::Replaced | Standing::Cloned => host.reported < at,
-        Standing::Fresh => false,
-    });
-    members.map(|host| roster.body(host)).collect()
-}
-
-fn in_words(listed: &ListedSnapshot, view: &output::View) -> String {
-    let ListedSnapshot {
+fn in_words(listed: &SnapshotBody, view: &output::View) -> String {
+    let SnapshotBody {
         name,
         at,
         made: _,

@@ -9,9 +9,6 @@ use super::{Context, Error, Exit};
 use crate::output::{self, complain};
 use crate::questions::{Item, TimelineQuery, timeline};
 
-/// Without `--since` it begins so long before its end.
-const USUAL_NS: i64 = 24 * 3_600_000_000_000;
-
 /// Tell what happened on all hosts, oldest first, with markers and gaps
 ///
 /// The same change by the same person on many hosts is one line. A run that changed five things or more is one line
@@ -41,18 +38,14 @@ impl TimelineArgs {
             number,
         } = self;
         let (fleet, roster) = context.fleet()?;
-        let mut log = filter.query(context, &roster)?;
-        if log.since.is_none() && log.run.is_none() && log.session.is_none() {
-            let end = log.until.unwrap_or(context.now());
-            log.since = Some(end.plus_nanos(-USUAL_NS));
-        }
-        note_horizon(&fleet, [log.since, log.until])?;
-        let query = TimelineQuery {
-            log,
+        let mut query = TimelineQuery {
+            log: filter.query(context, &roster)?,
             within_ns: i64::try_from(within.as_nanos()).unwrap_or(i64::MAX),
             folds_runs: !each,
             most: number,
         };
+        query.begin(context.now());
+        note_horizon(&fleet, [query.log.since, query.log.until])?;
         let found = timeline(&fleet, &roster, &query)?;
         if found.left_out > 0 {
             let left_out = found.left_out;

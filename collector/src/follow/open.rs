@@ -133,7 +133,8 @@ impl<'a> Open<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rules::{Like, Selector};
+    use crate::rules::Like;
+    use crate::selector::Selector;
 
     fn event(host: u32, rule: &str) -> DriftEvent {
         DriftEvent {

@@ -151,6 +151,12 @@ impl ExceptionBody {
     }
 }
 
+/// The rules that are in force, from their text, which may have none.
+pub fn rules_in_force(text: &str) -> Result<Rules, Error> {
+    Rules::read(text)
+        .map_err(|faults| Error::RulesInForce(faults.into_iter().next().unwrap_or_default()))
+}
+
 /// Finds what is not as the rules want it.
 pub fn drift(fleet: &dyn Fleet, roster: &Roster, query: &DriftQuery<'_>) -> Result<Drift, Error> {
     let judge = Judge::new((fleet, roster), query.rules, query.now)?;

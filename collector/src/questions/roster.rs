@@ -5,7 +5,7 @@ use change::Timestamp;
 use serde::Serialize;
 
 use super::Error;
-use crate::fleet::{Fleet, Host, HostKey};
+use crate::fleet::{Fleet, Host, HostKey, HostSet};
 use crate::selector::Selector;
 
 /// Says whether a host's facts are those of now.
@@ -130,6 +130,17 @@ impl Roster {
             return Err(Error::EmptyGroup(selector));
         }
         Ok(hosts)
+    }
+
+    /// Which hosts are asked for: one, however it stands, or those of a group; none where it is all of them, also
+    /// those that are past. Of both it is the one host that counts.
+    pub fn scope(&self, host: Option<&str>, group: Option<&str>) -> Result<Option<HostSet>, Error> {
+        let hosts = match (host, group) {
+            (Some(host), _) => vec![self.find(host)?],
+            (None, Some(group)) => self.group(group)?,
+            (None, None) => return Ok(None),
+        };
+        Ok(Some(hosts.into_iter().map(|host| host.key).collect()))
     }
 
     /// The hosts of names and of labels. One that is named is among them however it stands.

@@ -14,6 +14,9 @@ use crate::fleet::{Fleet, Host, HostSet, LogQuery, Logged, Marker};
 /// A line tells of so many hosts by name.
 const NAMED: usize = 10;
 
+/// Without a beginning it tells of so many nanoseconds up to its end: a day.
+const USUAL_NS: i64 = 24 * 3_600_000_000_000;
+
 /// Asks for a timeline.
 #[derive(Clone, Debug)]
 pub struct TimelineQuery {
@@ -27,8 +30,18 @@ pub struct TimelineQuery {
     pub most: usize,
 }
 
+impl TimelineQuery {
+    /// Begins a day before the end, or before now, unless a beginning, a run or a session is asked for.
+    pub fn begin(&mut self, now: Timestamp) {
+        let Self { log, .. } = self;
+        if log.since.is_none() && log.run.is_none() && log.session.is_none() {
+            log.since = Some(log.until.unwrap_or(now).plus_nanos(-USUAL_NS));
+        }
+    }
+}
+
 /// What happened, oldest first.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Timeline {
     /// The newest items, oldest first.
     pub items: Vec<Item>,

@@ -9,7 +9,8 @@ use serde::Deserialize;
 use toml::Spanned;
 use toml::value::Datetime;
 
-use super::{Baseline, Demand, Exception, Expectation, Like, Rule, Rules, Selector, duration};
+use super::{Baseline, Demand, Exception, Expectation, Like, Rule, Rules, duration};
+use crate::selector::{ParseSelectorError, Selector};
 
 /// A longer file is none of rules.
 pub(crate) const LONGEST_BYTES: usize = 1 << 20;
@@ -235,7 +236,7 @@ impl Reading<'_> {
             self.word(noise, glob);
         }
         let lasting_ns = self.length(lasting.as_ref()).unwrap_or_default();
-        let (on, like) = (self.word(&on, Selector::parse), self.word(&like, read_like));
+        let (on, like) = (self.word(&on, selector), self.word(&like, read_like));
         let (on, like) = (on?, like?);
         let subgroups = each
             .as_ref()
@@ -278,7 +279,7 @@ impl Reading<'_> {
         if let Err(what) = &end {
             self.fault(until.span(), what.clone());
         }
-        let on = on.as_ref().map(|on| self.word(on, Selector::parse));
+        let on = on.as_ref().map(|on| self.word(on, selector));
         Some(Exception {
             subject: self.word(&subject, glob)?,
             rule: rule.map(Spanned::into_inner),
@@ -294,6 +295,12 @@ impl Reading<'_> {
         let read = self.word(length?, duration)?;
         Some(i64::try_from(read.as_nanos()).unwrap_or(i64::MAX))
     }
+}
+
+/// Which hosts something is for.
+fn selector(text: &str) -> Result<Selector, String> {
+    text.parse()
+        .map_err(|error: ParseSelectorError| error.to_string())
 }
 
 /// A glob over subjects, written like one: a path means a file, `*` stays within a folder.

@@ -53,6 +53,9 @@ pub enum Error {
     /// The question has no answer.
     #[error("{0}")]
     Question(questions::Error),
+    /// Nothing has that number.
+    #[error("the host has no {0} of that number, or it was removed")]
+    Nothing(&'static str),
     /// The viewer asks too much at once.
     #[error("{0} questions with this token are under way; wait for their answers")]
     ViewerBusy(usize),
@@ -116,6 +119,7 @@ impl Error {
             Self::UnknownParameter { .. } => (StatusCode::BAD_REQUEST, "unknown-parameter"),
             Self::Contradiction(_) => (StatusCode::BAD_REQUEST, "contradiction"),
             Self::Question(error) => about_question(error),
+            Self::Nothing(_) => (StatusCode::NOT_FOUND, "not-found"),
             Self::ViewerBusy(_) => (StatusCode::TOO_MANY_REQUESTS, "busy"),
             Self::Busy => (StatusCode::SERVICE_UNAVAILABLE, "busy"),
             Self::OutOfTime(_) => (StatusCode::SERVICE_UNAVAILABLE, "out-of-time"),
@@ -156,12 +160,15 @@ fn about_question(error: &questions::Error) -> (StatusCode, &'static str) {
         questions::Error::NotInSnapshot { .. } => (StatusCode::NOT_FOUND, "not-in-snapshot"),
         questions::Error::TooEarly { .. } => (StatusCode::NOT_FOUND, "too-early"),
         questions::Error::Removed { .. } => (StatusCode::NOT_FOUND, "removed"),
+        questions::Error::NoRules => (StatusCode::NOT_FOUND, "no-rules"),
         questions::Error::Ambiguous { .. } => (StatusCode::CONFLICT, "ambiguous"),
         questions::Error::TooFew { .. } => (StatusCode::CONFLICT, "too-few"),
         questions::Error::BothSides(_) => (StatusCode::BAD_REQUEST, "both-sides"),
         questions::Error::NoGroup(_) => (StatusCode::BAD_REQUEST, "no-group"),
         questions::Error::Glob { .. } => (StatusCode::BAD_REQUEST, "bad-parameter"),
-        questions::Error::Store(_) => (StatusCode::INTERNAL_SERVER_ERROR, "internal"),
+        questions::Error::RulesInForce(_) | questions::Error::Store(_) => {
+            (StatusCode::INTERNAL_SERVER_ERROR, "internal")
+        }
     }
 }
 

@@ -10,7 +10,6 @@ use super::params::{
 };
 use super::question::{Asked, Question, json};
 use crate::fleet::{HostKey, LogQuery};
-use crate::questions::refuse_removed;
 use crate::store::LogPlace;
 
 pub(super) const LOG: Question = Question {
@@ -46,57 +45,45 @@ pub(super) const WHO: Question = Question {
 };
 
 fn ask_log(asked: &Asked) -> Result<Vec<u8>, Error> {
+    page(asked, filtered(asked)?)
+}
+
+/// The changes that the filters of a log let through, and no more than are asked for.
+pub(super) fn filtered(asked: &Asked) -> Result<LogQuery, Error> {
     let params = &asked.params;
     if params.has(&PATH) && params.has(&KIND) {
         return Err(Error::Contradiction("`path` is of files, without `kind`"));
     }
+    let [since, until] = asked.times()?;
     let kind: Option<Kind> = params.word(&KIND)?.and_then(|word| word.parse().ok());
-    let query = LogQuery {
-        since: params.time(&SINCE)?,
-        until: params.time(&UNTIL)?,
+    Ok(LogQuery {
+        since,
+        until,
         kind,
         op: params.word(&OP)?.and_then(Op::from_word),
         user: params.text(&USER)?.map(str::to_owned),
         by: params.word(&BY)?.and_then(Author::from_word),
         path: params.text(&PATH)?.map(str::to_owned),
         package: params.text(&PACKAGE)?.map(str::to_owned),
+        hosts: asked.hosts()?,
         limit: params.number(&HUNDRED)?,
         ..LogQuery::default()
-    };
-    page(asked, query)
+    })
 }
 
 fn ask_who(asked: &Asked) -> Result<Vec<u8>, Error> {
     let query = LogQuery {
         subject: Some(asked.params.subject(&SUBJECT)?),
+        hosts: asked.hosts()?,
         limit: asked.params.number(&TEN)?,
         ..LogQuery::default()
     };
     page(asked, query)
 }
 
-fn page(asked: &Asked, mut query: LogQuery) -> Result<Vec<u8>, Error> {
-    let Asked {
-        params,
-        fleet,
-        roster,
-        ..
-    } = asked;
-    if let Some(until) = query.until {
-        refuse_removed(fleet, until)?;
-    }
-    query.hosts = match (params.text(&HOST)?, params.text(&GROUP)?) {
-        (Some(_), Some(_)) => {
-            return Err(Error::Contradiction("give `host` or `group`, and not both"));
-        }
-        (Some(host), None) => Some([roster.find(host)?.key].into_iter().collect()),
-        (None, Some(group)) => {
-            let hosts = roster.group(group)?.into_iter();
-            Some(hosts.map(|host| host.key).collect())
-        }
-        (None, None) => None,
-    };
-    let (items, next) = fleet.log_page(&query, place(params, &CURSOR)?)?;
+fn page(asked: &Asked, query: LogQuery) -> Result<Vec<u8>, Error> {
+    let place = place(&asked.params, &CURSOR)?;
+    let (items, next) = asked.fleet.log_page(&query, place)?;
     let next = next.map(cursor);
     json(&Page { items, next })
 }

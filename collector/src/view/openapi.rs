@@ -125,6 +125,7 @@ fn schema(takes: Takes) -> Value {
         Takes::Number { from, to, usual } => {
             json!({ "type": "integer", "minimum": from, "maximum": to, "default": usual })
         }
+        Takes::Id => json!({ "type": "integer", "minimum": 0 }),
         Takes::Hours { to, usual } => {
             json!({ "type": "number", "minimum": 0, "maximum": to, "default": usual })
         }

@@ -1,11 +1,14 @@
 //! Parameters of a question: declared once, so that what is read and what is documented are the same. What is not
 //! declared is refused by name.
 
+mod known;
+
 use std::str::FromStr;
 
-use change::{Author, Kind, Op, Subject, Text, Timestamp};
+use change::{Subject, Text, Timestamp};
 use percent_encoding::percent_decode;
 
+pub(super) use self::known::*;
 use super::Error;
 use crate::selector::Selector;
 
@@ -46,156 +49,14 @@ pub(super) enum Takes {
     Time,
     /// A whole number from one to another; without it a usual one.
     Number { from: u32, to: u32, usual: u32 },
+    /// A number that a host gave: of a run, of a session.
+    Id,
     /// A number of hours, parts too, up to some; without it some.
     Hours { to: f64, usual: f64 },
     /// One of some words.
     Word(fn() -> Vec<&'static str>),
     /// `true` or `false`; without it `false`.
     Flag,
-}
-
-const fn optional(name: &'static str, takes: Takes, about: &'static str) -> Param {
-    Param {
-        name,
-        takes,
-        is_required: false,
-        about,
-        example: None,
-    }
-}
-
-const fn required(name: &'static str, takes: Takes, about: &'static str) -> Param {
-    Param {
-        is_required: true,
-        ..optional(name, takes, about)
-    }
-}
-
-const fn number(usual: u32) -> Param {
-    let takes = Takes::Number {
-        from: 1,
-        to: 1000,
-        usual,
-    };
-    optional("n", takes, "At most so many")
-}
-
-pub(super) const TEN: Param = number(10);
-pub(super) const HUNDRED: Param = number(100);
-pub(super) const HOST: Param = optional(
-    "host",
-    Takes::Text,
-    "Only on this host: its name or machine id",
-)
-.like("n1");
-pub(super) const ONE: Param =
-    required("host", Takes::Text, "The one host: its name or machine id").like("n1");
-pub(super) const OTHER: Param = optional(
-    "other",
-    Takes::Text,
-    "The other host; without it the one is compared with itself at `since`",
-)
-.like("n2");
-pub(super) const GROUP: Param = optional(
-    "group",
-    Takes::Text,
-    "Only on hosts with this label, as `role=db`; `all` is every host",
-)
-.like("role=db");
-pub(super) const OF_GROUP: Param = required(
-    "group",
-    Takes::Text,
-    "The hosts with this label, as `role=db`, or `all`",
-)
-.like("role=db");
-pub(super) const PAST: Param = optional("past", Takes::Flag, "Also hosts that were replaced");
-pub(super) const STALE_BEFORE: Param = optional(
-    "stale_before",
-    Takes::Time,
-    "Hosts that have not reported since are stale; without it those silent for 15 minutes",
-)
-.like("2026-11-01T00:00:00Z");
-pub(super) const AT: Param = optional("at", Takes::Time, "The hosts as they were then");
-pub(super) const BROKE: Param =
-    required("at", Takes::Time, "When it broke").like("2026-11-21T14:03:00Z");
-pub(super) const FORMERLY: Param = optional(
-    "since",
-    Takes::Time,
-    "The one host with what it was then; not together with `other`",
-)
-.like("2026-11-20T00:00:00Z");
-pub(super) const SINCE: Param =
-    optional("since", Takes::Time, "Not before this time").like("2026-11-21T00:00:00Z");
-pub(super) const UNTIL: Param = optional("until", Takes::Time, "Before this time");
-pub(super) const NOISE: Param = optional(
-    "noise",
-    Takes::Texts,
-    "Sets aside what matches this as well, written like a subject: `sysctl:net.*`, `/etc/motd.d/**`",
-).like("/etc/motd.d/**");
-pub(super) const ALL: Param = optional("all", Takes::Flag, "Also what was set aside as noise");
-pub(super) const BAD: Param = required(
-    "bad",
-    Takes::Text,
-    "The hosts that misbehave, with commas between, or a label as `pool=canary`",
-)
-.like("n1,n2");
-pub(super) const GOOD: Param = required(
-    "good",
-    Takes::Text,
-    "The hosts that do not, or a label; the bad ones of a label are taken out of it",
-)
-.like("role=db");
-pub(super) const WINDOW: Param = optional(
-    "window_hours",
-    Takes::Hours {
-        to: 8784.0,
-        usual: 2.0,
-    },
-    "How many hours before that to look at",
-);
-pub(super) const SUBJECT: Param = required(
-    "subject",
-    Takes::Text,
-    "What, as an absolute path or `kind:key`",
-)
-.like("package:libc6");
-pub(super) const KIND: Param = optional("kind", Takes::Word(kinds), "Of this kind of subject");
-pub(super) const OP: Param = optional("op", Takes::Word(ops), "With this op");
-pub(super) const USER: Param = optional(
-    "user",
-    Takes::Text,
-    "By this person, who logged in or else was acted as",
-)
-.like("alice");
-pub(super) const BY: Param = optional("by", Takes::Word(authors), "By this sort of author");
-pub(super) const PATH: Param = optional(
-    "path",
-    Takes::Text,
-    "Of files whose path matches: `*` stays within a folder, `**` does not; not together with `kind`",
-).like("/etc/**");
-pub(super) const PACKAGE: Param = optional(
-    "package",
-    Takes::Text,
-    "Of packages whose name matches, and of the files that belonged to one",
-)
-.like("nginx*");
-pub(super) const CURSOR: Param = optional(
-    "cursor",
-    Takes::Text,
-    "Goes on behind a page: what its `next` says",
-)
-.like("1795000000000000000.1.7");
-
-fn kinds() -> Vec<&'static str> {
-    Kind::ALL.map(|(_, word)| word).to_vec()
-}
-
-fn ops() -> Vec<&'static str> {
-    Op::ALL.map(|(_, word)| word).to_vec()
-}
-
-fn authors() -> Vec<&'static str> {
-    Author::ALL.map(|(_, word)| word).to_vec()
 }
 
 /// The parameters of a request, each of them known.
@@ -286,6 +147,16 @@ impl Params {
         let allowed = || format!("it must be a number from {from} to {to}");
         let number = number.ok_or_else(|| refused(param, value, &allowed()))?;
         Ok(number as usize)
+    }
+
+    /// The number of something on a host.
+    pub(super) fn id<T: FromStr>(&self, param: &Param) -> Result<Option<T>, Error> {
+        let Some(value) = self.bytes(param) else {
+            return Ok(None);
+        };
+        let allowed = "it must be a number as a listing has it";
+        let id = parsed(value).ok_or_else(|| refused(param, value, allowed))?;
+        Ok(Some(id))
     }
 
     /// A length of time in nanoseconds.

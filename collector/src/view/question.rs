@@ -8,7 +8,9 @@ use std::time::Instant;
 use serde::Serialize;
 
 use super::params::{Param, Params, STALE_BEFORE};
-use super::{Error, STALE_NS, compare, explain, hosts, log, outliers, suspects};
+use super::{
+    Error, STALE_NS, compare, drift, explain, hosts, log, outliers, runs, suspects, timeline,
+};
 use crate::clock::now;
 use crate::questions::Roster;
 use crate::store::{Reader, Scope};
@@ -17,7 +19,7 @@ use crate::store::{Reader, Scope};
 const LONGEST_MIB: usize = 64;
 
 /// All questions, in the order in which they are documented.
-pub(super) const QUESTIONS: [Question; 7] = [
+pub(super) const QUESTIONS: [Question; 16] = [
     hosts::HOSTS,
     compare::COMPARE,
     outliers::OUTLIERS,
@@ -25,11 +27,20 @@ pub(super) const QUESTIONS: [Question; 7] = [
     suspects::SUSPECTS,
     log::WHO,
     log::LOG,
+    timeline::TIMELINE,
+    timeline::MARKERS,
+    runs::RUNS,
+    runs::RUN_IN_FULL,
+    runs::SESSIONS,
+    runs::RECAP,
+    drift::DRIFT,
+    drift::EVENTS,
+    drift::SNAPSHOTS,
 ];
 
 /// Describes a question: how it is asked, and by what it is answered.
 pub(super) struct Question {
-    /// The command that asks the same.
+    /// The command that asks the same; `run` is `runs HOST ID`, and `drift-events` is `drift --events`.
     pub(super) name: &'static str,
     /// What it answers, in a few words.
     pub(super) summary: &'static str,

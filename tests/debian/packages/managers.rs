@@ -3,12 +3,12 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::{LazyLock, PoisonError};
+use std::sync::PoisonError;
 
 use serde_json::Value;
 
-use super::{DAEMONS, ONE_AT_A_TIME, done, python, versions};
-use crate::stage::succeed;
+use super::{ONE_AT_A_TIME, done, python, versions};
+use crate::stage::{both, succeed};
 
 /// Where packages are made.
 const FOLDER: &str = "/var/lib/packages/made";
@@ -23,7 +23,7 @@ fn change(program: &str, arguments: &[&str]) {
 /// What a change says of the run that owns it.
 fn run_of(change: &Value) -> [String; 2] {
     let id = change["run"].to_string();
-    let run = DAEMONS[0].ask(&["runs", &id]).remove(0);
+    let run = both()[0].ask(&["runs", &id]).remove(0);
     ["kind", "tool"].map(|name| run[name].as_str().unwrap_or_default().to_owned())
 }
 
@@ -58,7 +58,7 @@ wheel.close()
 fn a_package_of_pip_is_installed_upgraded_and_removed() {
     let _guard = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     let [old, new] = ["1.2", "1.10"].map(wheel);
-    LazyLock::force(&DAEMONS);
+    both();
     let subject = "package:pip/tracer-demo";
     let pip = |arguments: &[&str]| {
         let quiet = [
@@ -121,7 +121,7 @@ end
 fn a_gem_is_installed_upgraded_and_removed() {
     let _guard = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     let [old, new] = ["1.2", "1.10"].map(gem_build);
-    LazyLock::force(&DAEMONS);
+    both();
     let subject = "package:gem/tracer-demo";
     change("gem", &["install", "--local", "--no-document", &old]);
     let told = done(subject, (1, "install", "ruby"));
@@ -173,7 +173,7 @@ fn a_package_of_pacman_is_installed_upgraded_downgraded_and_removed() {
         "[options]\nSigLevel = Never\nArchitecture = auto\n",
     )
     .unwrap();
-    LazyLock::force(&DAEMONS);
+    both();
     let subject = "package:pacman/tracer-demo";
     let pacman = |arguments: &[&str]| {
         let always = ["--noconfirm", "--config", &config];
@@ -188,7 +188,7 @@ fn a_package_of_pacman_is_installed_upgraded_downgraded_and_removed() {
     pacman(&["--upgrade", &new]);
     let told = done(subject, (2, "upgrade", "pacman"));
     assert_eq!(versions(&told), [Some("1.2-1"), Some("1.10-1")]);
-    for daemon in &*DAEMONS {
+    for daemon in both() {
         // pacman removes the old file and makes a new one, which the one way tells as a `modify`.
         let told = &daemon.ask(&["who", path])[0];
         assert!(

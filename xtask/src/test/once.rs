@@ -16,12 +16,20 @@ const TINY: [&str; 6] = [
     "volume::a_burst_of_new_files",
 ];
 
-/// Tests of the Debian guest, likewise: what files of the system mean.
-const DEBIAN: [&str; 4] = [
+/// Tests of the Debian guest, likewise: what files of the system mean, and what systemd makes of what it is asked. Who
+/// asks, and who kills, is told by the kernel, and tested on both.
+const DEBIAN: [&str; 11] = [
     "accounts::",
+    "folded::",
     "packages::",
+    "services::a_job_that",
+    "services::a_service_that_dies",
+    "services::who_asks_a_service_to_end",
+    "services::who_changes_the_file",
     "services::who_enables",
     "services::who_gives_a_service_another_environment",
+    "services::who_is_refused",
+    "services::who_starts_stops_and_enables_a_timer",
 ];
 
 /// What the test executable of a guest leaves out on a kernel, as arguments for it.

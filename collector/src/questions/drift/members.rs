@@ -36,7 +36,7 @@ pub(super) fn members(roster: &Roster, rule: &Rule) -> Members {
     let mut members = Members::default();
     let mut subgroups = BTreeMap::<&str, Vec<HostKey>>::new();
     let hosts = roster.all().iter();
-    let hosts = hosts.filter(|host| host.replaced_by.is_none() && rule.on.matches(host));
+    let hosts = hosts.filter(|host| host.replaced_by.is_none() && rule.on.selects(&host.labels));
     for host in hosts {
         let subgroup = match &rule.each {
             Some(each) => host.labels.get(each).map(String::as_str),

@@ -4,7 +4,7 @@ use change::{Kind, Subject};
 use globset::Glob;
 
 use super::{Expectation, Order, Test};
-use crate::rules::Selector;
+use crate::selector::{ParseSelectorError, Selector};
 
 /// Longer lines are no expectations.
 const LONGEST: usize = 4096;
@@ -49,7 +49,8 @@ impl Expectation {
                 }
                 "on" if !is_on => {
                     let labels = words.next().ok_or("labels are missing behind `on`")?;
-                    selector = Selector::parse(&labels.text)?;
+                    let read = labels.text.parse();
+                    selector = read.map_err(|error: ParseSelectorError| error.to_string())?;
                     is_on = true;
                 }
                 "or" | "and" => {
@@ -245,7 +246,7 @@ mod tests {
             ("package:libc6 = 1", "`=` (character 15) is no test"),
             ("package:libc6 ==", "a value is missing behind `==`"),
             ("package:libc6 == 1 role=db", "`role=db` (character 20)"),
-            ("package:libc6 == 1 on role", "selects no hosts"),
+            ("package:libc6 == 1 on role", "is no group"),
             ("package:libc6 == 1 or absent", "joins nothing"),
             ("package:libc6 < a_b", "`a_b` is no version"),
             ("sysctl:vm.swappiness in 1-10", "is no range"),
