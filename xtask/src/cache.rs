@@ -18,13 +18,7 @@ pub(crate) fn entry(
     made_from: &[&[u8]],
     build: impl FnOnce(&Path) -> Result<()>,
 ) -> Result<PathBuf> {
-    let mut hasher = blake3::Hasher::new();
-    for part in made_from {
-        hasher
-            .update(&(part.len() as u64).to_le_bytes())
-            .update(part);
-    }
-    let hash = &hasher.finalize().to_hex()[..12];
+    let hash = &key(made_from)[..12];
     let complete = folder(kind)?.join(format!("{name}-{hash}"));
     // Two xtasks at once build it once.
     let _lock = lock(&complete.with_file_name(format!(".{name}-{hash}.lock")))?;
@@ -40,6 +34,17 @@ pub(crate) fn entry(
     fs::rename(&partial, &complete)
         .with_context(|| format!("rename to `{}`", complete.display()))?;
     Ok(complete)
+}
+
+/// Names what was made from exactly that.
+pub(crate) fn key(made_from: &[&[u8]]) -> String {
+    let mut hasher = blake3::Hasher::new();
+    for part in made_from {
+        hasher
+            .update(&(part.len() as u64).to_le_bytes())
+            .update(part);
+    }
+    hasher.finalize().to_string()
 }
 
 /// Waits until nobody else holds the lock; dropping the file lets go of it.

@@ -3,6 +3,7 @@
 mod api;
 mod harness;
 mod once;
+mod passed;
 
 use std::process::Command;
 use std::time::Instant;
@@ -11,7 +12,7 @@ use std::{mem, thread};
 use anyhow::{Context as _, Result, anyhow, bail};
 use clap::{Args, ValueEnum};
 
-use self::harness::Place;
+use self::harness::{How, Place};
 use crate::coverage::Coverage;
 use crate::guests::Guest;
 use crate::kernels::{self, Kernel};
@@ -28,6 +29,9 @@ pub(crate) struct TestArgs {
     /// Use only this line of kernels, such as 6.1, with all tests; also one that is not in the matrix
     #[arg(long, value_name = "PREFIX")]
     kernel: Option<String>,
+    /// Run also the guests that passed within a day, with the same programs, kernel and disk
+    #[arg(long)]
+    again: bool,
     /// Write what the tests prove into `docs/coverage.md`, where it is compared otherwise
     #[arg(long)]
     write_coverage: bool,
@@ -73,8 +77,8 @@ impl Summary {
     }
 
     /// Notes what a harness has said at its end.
-    fn harness(&mut self, name: &str, seconds: u64, said: &[String]) {
-        self.lines.push(format!("-- {name}, {seconds} s"));
+    fn harness(&mut self, heading: &str, said: &[String]) {
+        self.lines.push(format!("-- {heading}"));
         let closing = said.iter().filter(|text| text.starts_with("test result:"));
         self.lines.extend(closing.cloned());
     }
@@ -133,8 +137,12 @@ pub(crate) fn run(args: &TestArgs) -> Result<()> {
             Err(error) => summary.failed("guests", &error),
         }
     }
-    let is_matrix = args.kernel.is_none();
-    let result = harness::run(&places, &args.args, is_matrix, &mut summary);
+    let how = How {
+        args: &args.args,
+        is_matrix: args.kernel.is_none(),
+        again: args.again,
+    };
+    let result = harness::run(&places, how, &mut summary);
     record(&mut summary, "host and guests", result);
     summary.finish(args.write_coverage)
 }
@@ -205,6 +213,7 @@ fn follow_tests(command: &mut Command, name: &str, summary: &mut Summary) -> Res
         line(text);
         said.push(text.to_owned());
     });
-    summary.harness(name, started.elapsed().as_secs(), &said);
+    let seconds = started.elapsed().as_secs();
+    summary.harness(&format!("{name}, {seconds} s"), &said);
     result
 }

@@ -45,7 +45,7 @@ pub(super) const WHO: Question = Question {
 };
 
 fn ask_log(asked: &Asked) -> Result<Vec<u8>, Error> {
-    page(asked, filtered(asked)?)
+    page(asked, &filtered(asked)?)
 }
 
 /// The changes that the filters of a log let through, and no more than are asked for.
@@ -78,12 +78,12 @@ fn ask_who(asked: &Asked) -> Result<Vec<u8>, Error> {
         limit: asked.params.number(&TEN)?,
         ..LogQuery::default()
     };
-    page(asked, query)
+    page(asked, &query)
 }
 
-fn page(asked: &Asked, query: LogQuery) -> Result<Vec<u8>, Error> {
+fn page(asked: &Asked, query: &LogQuery) -> Result<Vec<u8>, Error> {
     let place = place(&asked.params, &CURSOR)?;
-    let (items, next) = asked.fleet.log_page(&query, place)?;
+    let (items, next) = asked.fleet.log_page(query, place)?;
     let next = next.map(cursor);
     json(&Page { items, next })
 }

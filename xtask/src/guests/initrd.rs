@@ -58,6 +58,11 @@ mkfs.btrfs --quiet --mixed btrfs.img > /dev/null
 gzip disk.img btrfs.img
 "#;
 
+/// What this file puts into a guest, beside what is built or downloaded.
+pub(super) fn scripts() -> String {
+    [INIT, RUN_TESTS, UNIT, MAKE_DISKS, &TEST_MODULES.join(" ")].concat()
+}
+
 /// Builds the initrd in the folder of a run.
 pub(super) fn assemble(
     guest: Guest,

@@ -17,7 +17,7 @@ use super::Processor;
 const END: &str = "@@guest ended with ";
 
 /// What each kernel is told.
-const PARAMETERS: &str =
+pub(super) const PARAMETERS: &str =
     "console=ttyS0 quiet no_timer_check panic=-1 systemd.show_status=error rd.udev.log_level=err";
 
 /// What a machine boots.

@@ -8,6 +8,7 @@ use std::{ptr, thread};
 
 use anyhow::{Error, Result};
 
+use super::passed::{Known, Record};
 use super::{Summary, once};
 use crate::guests::{self, Binaries, Guest, Verdict};
 use crate::kernels::Kernel;
@@ -80,19 +81,27 @@ struct Ran<'a> {
 /// How a job ended.
 enum End {
     Passed,
+    /// With all the same.
+    PassedBefore(Known),
     Failed(Error),
     /// A guest failed; its console may tell why.
     FailedInGuest(String, String),
 }
 
+/// How tests are to run.
+#[derive(Clone, Copy)]
+pub(super) struct How<'a> {
+    /// What the test executables are told, such as a test's name.
+    pub(super) args: &'a [String],
+    /// Whether what one kernel is enough for is left out on the others.
+    pub(super) is_matrix: bool,
+    /// Whether also what passed before, with all the same, runs.
+    pub(super) again: bool,
+}
+
 /// Builds the test executables and runs each in its place, then tells what came of them in the order
-/// of the places. `is_matrix` says that what one kernel is enough for is left out on the others.
-pub(super) fn run(
-    places: &[Place],
-    args: &[String],
-    is_matrix: bool,
-    summary: &mut Summary,
-) -> Result<()> {
+/// of the places.
+pub(super) fn run(places: &[Place], how: How<'_>, summary: &mut Summary) -> Result<()> {
     if places.is_empty() {
         return Ok(());
     }
@@ -118,7 +127,7 @@ pub(super) fn run(
     let host = host.into_iter().next();
     let (waiting, done) = (Mutex::new(VecDeque::from(guests)), Mutex::new(Vec::new()));
     let run = |job| {
-        let ran = Job::run(job, programs, args, is_matrix);
+        let ran = Job::run(job, programs, how);
         if let Ok(mut done) = done.lock() {
             done.push(ran);
         }
@@ -142,7 +151,7 @@ pub(super) fn run(
         places.iter().position(is_this)
     });
     for ran in done {
-        ran.report(args.is_empty(), summary);
+        ran.report(how.args.is_empty(), summary);
     }
     Ok(())
 }
@@ -152,7 +161,7 @@ fn pop<'a>(waiting: &Mutex<VecDeque<Job<'a>>>) -> Option<Job<'a>> {
 }
 
 impl<'a> Job<'a> {
-    fn run(self, programs: Programs<'_>, args: &[String], is_matrix: bool) -> Ran<'a> {
+    fn run(self, programs: Programs<'_>, how: How<'_>) -> Ran<'a> {
         let Self { place, tests } = self;
         let name = place.name();
         let started = Instant::now();
@@ -162,18 +171,11 @@ impl<'a> Job<'a> {
             said.push(text.to_owned());
         };
         let end = match place {
-            Place::Host => on_host(programs, &tests, args, &mut on_line),
+            Place::Host => on_host(programs, &tests, how.args, &mut on_line),
             Place::Guest(guest, kernel) => {
                 let (tracer, tests) = (programs.tracer, &tests);
                 let binaries = Binaries { tracer, tests };
-                let mut args = args.to_vec();
-                if is_matrix {
-                    args.extend(once::left_out(*guest, kernel));
-                }
-                match guests::run(*guest, kernel, &binaries, &args, &mut on_line) {
-                    Ok(verdict) => End::of_guest(verdict),
-                    Err(error) => End::Failed(error),
-                }
+                in_guest((*guest, kernel), &binaries, how, &mut on_line).unwrap_or_else(End::Failed)
             }
         };
         Ran {
@@ -183,6 +185,32 @@ impl<'a> Job<'a> {
             end,
         }
     }
+}
+
+/// In a guest, unless that is known to pass.
+fn in_guest(
+    (guest, kernel): (Guest, &Kernel),
+    binaries: &Binaries<'_>,
+    how: How<'_>,
+    on_line: &mut dyn FnMut(&str),
+) -> Result<End> {
+    let mut args = how.args.to_vec();
+    if how.is_matrix {
+        args.extend(once::left_out(guest, kernel));
+    }
+    let record = Record::of((guest, kernel), binaries, &args)?;
+    if let Some(known) = record.known().filter(|_| !how.again) {
+        return Ok(End::PassedBefore(known));
+    }
+    let mut said = Vec::new();
+    let verdict = guests::run(guest, kernel, binaries, &args, &mut |text| {
+        on_line(text);
+        said.push(text.to_owned());
+    })?;
+    if verdict.passed() {
+        record.keep(&said)?;
+    }
+    Ok(End::of_guest(verdict))
 }
 
 /// The daemon end to end, here: no probes, since it's not for us to load them into this kernel. One
@@ -210,6 +238,10 @@ fn on_host(
 }
 
 impl End {
+    fn is_good(&self) -> bool {
+        matches!(self, Self::Passed | Self::PassedBefore(_))
+    }
+
     fn of_guest(verdict: Verdict) -> Self {
         if verdict.passed() {
             return Self::Passed;
@@ -231,19 +263,32 @@ impl Ran<'_> {
             seconds,
             end,
         } = self;
-        let name = place.name();
+        let (name, passed) = (place.name(), end.is_good());
+        let said = match &end {
+            End::PassedBefore(known) => &known.said,
+            _ => &said,
+        };
         if let Some(column) = place.column() {
             let coverage = &mut summary.coverage;
-            for text in &said {
+            for text in said {
                 coverage.take(column, text);
             }
-            if place.has_ways() && is_whole && matches!(end, End::Passed) {
+            if place.has_ways() && is_whole && passed {
                 coverage.complete(column);
             }
         }
-        summary.harness(&name, seconds, &said);
+        match &end {
+            End::PassedBefore(known) => {
+                let minutes = known.ago.as_secs() / 60;
+                let before = format!(
+                    "{name}, {minutes} min ago with all the same; `--again` runs it once more"
+                );
+                summary.harness(&before, said);
+            }
+            _ => summary.harness(&format!("{name}, {seconds} s"), said),
+        }
         match end {
-            End::Passed => {}
+            End::Passed | End::PassedBefore(_) => {}
             End::Failed(error) => summary.failed(&name, &error),
             End::FailedInGuest(why, console) => {
                 block(&format!("console of {name}"), &console);
