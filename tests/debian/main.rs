@@ -1,6 +1,7 @@
 //! The stories, acted out by real programs in the debian guest.
 
 mod accounts;
+mod collector;
 mod folded;
 mod packages;
 mod runs;

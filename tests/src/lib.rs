@@ -25,7 +25,7 @@ pub use chance::Chance;
 pub use collector::Collector;
 pub use daemon::{Daemon, Options};
 pub use drift::drift;
-pub use program::{Ended, run};
+pub use program::{Ended, objects, run};
 pub use strangers::{STRANGER, as_stranger, may_not_stop};
 pub use used::{peak_memory, processor_seconds};
 pub use wait::{PATIENCE, wait_for, wait_long_for};

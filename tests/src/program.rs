@@ -37,7 +37,7 @@ pub fn run(command: &mut Command) -> Ended {
 ///
 /// # Panics
 /// When it fails; that it finds nothing is no failure.
-pub(crate) fn objects(command: &mut Command) -> Vec<Value> {
+pub fn objects(command: &mut Command) -> Vec<Value> {
     let asked = run(command);
     assert!(
         matches!(asked.code, Some(0 | 1)),

@@ -75,6 +75,7 @@ pub(crate) fn run(args: &BenchArgs) -> Result<()> {
     let (tracer, tests) = (build::tracer()?, build::tests(Guest::Bench.name())?);
     let binaries = Binaries {
         tracer: &tracer,
+        collector: None,
         tests: &tests,
     };
     let lines = args

@@ -118,6 +118,8 @@ fn is_one_of(lines: &[&str], kernel: &Kernel) -> bool {
 pub(crate) struct Binaries<'a> {
     /// The static daemon and command line.
     pub(crate) tracer: &'a Path,
+    /// The static collector, for the guest of the stories.
+    pub(crate) collector: Option<&'a Path>,
     /// The static test executable.
     pub(crate) tests: &'a Path,
 }

@@ -14,6 +14,8 @@ use crate::process::{quiet, shell};
 
 const INIT: &str = include_str!("../../guests/initrd-init.sh");
 const RUN_TESTS: &str = include_str!("../../guests/run-tests.sh");
+const COLLECTOR_UNIT: &str = include_str!("../../../collector/systemd/tracer-collector.service");
+const COLLECTOR_USER: &str = include_str!("../../../collector/systemd/tracer-collector.sysusers");
 const UNIT: &str = include_str!("../../guests/tracer-tests.service");
 
 /// The modules that the root disk needs; some kernels have them built in.
@@ -60,7 +62,15 @@ gzip disk.img btrfs.img
 
 /// What this file puts into a guest, beside what is built or downloaded.
 pub(super) fn scripts() -> String {
-    [INIT, RUN_TESTS, UNIT, MAKE_DISKS, &TEST_MODULES.join(" ")].concat()
+    let texts = [
+        INIT,
+        RUN_TESTS,
+        UNIT,
+        COLLECTOR_UNIT,
+        COLLECTOR_USER,
+        MAKE_DISKS,
+    ];
+    texts.concat() + &TEST_MODULES.join(" ")
 }
 
 /// Builds the initrd in the folder of a run.
@@ -144,14 +154,12 @@ fn add_tests(
     payload: &Path,
 ) -> Result<()> {
     let tests = payload.join(TESTS_FOLDER);
-    copy(binaries.tracer, &payload.join("usr/bin/tracer"))?;
-    copy(binaries.tests, &tests.join("tests"))?;
-    for program in ["usr/bin/tracer", &format!("{TESTS_FOLDER}/tests")] {
-        // Symbols are most of the size, and the guest copies every byte.
-        quiet(&mut shell(
-            r#"strip "$1""#,
-            &[&payload.join(program).to_string_lossy()],
-        ))?;
+    copy_program(binaries.tracer, &payload.join("usr/bin/tracer"))?;
+    copy_program(binaries.tests, &tests.join("tests"))?;
+    if let Some(collector) = binaries.collector {
+        copy_program(collector, &tests.join("tracer-collector"))?;
+        fs::write(tests.join("tracer-collector.service"), COLLECTOR_UNIT)?;
+        fs::write(tests.join("tracer-collector.sysusers"), COLLECTOR_USER)?;
     }
     write_program(&tests.join("run"), RUN_TESTS)?;
     if guest == Guest::Tiny {
@@ -186,6 +194,12 @@ fn add_tests(
 /// Quotes a word for the guest's shell.
 fn quoted(word: &str) -> String {
     format!("'{}'", word.replace('\'', r"'\''"))
+}
+
+/// Without symbols, which are most of the size: the guest copies every byte.
+fn copy_program(from: &Path, to: &Path) -> Result<()> {
+    copy(from, to)?;
+    quiet(&mut shell(r#"strip "$1""#, &[&to.to_string_lossy()]))
 }
 
 fn copy(from: &Path, to: &Path) -> Result<()> {

@@ -60,7 +60,7 @@ impl Place {
 #[derive(Clone, Copy)]
 struct Programs<'a> {
     tracer: &'a Path,
-    /// Only tests on the host have one.
+    /// Only tests on the host and in Debian have one.
     collector: Option<&'a Path>,
 }
 
@@ -107,8 +107,9 @@ pub(super) fn run(places: &[Place], how: How<'_>, summary: &mut Summary) -> Resu
     }
     step("build for the host and the guests");
     let tracer = build::tracer()?;
-    let has_host = places.iter().any(|place| matches!(place, Place::Host));
-    let collector = has_host.then(build::collector).transpose()?;
+    let has_one = |place: &Place| matches!(place, Place::Host | Place::Guest(Guest::Debian, _));
+    let collector = places.iter().any(has_one);
+    let collector = collector.then(build::collector).transpose()?;
     let programs = Programs {
         tracer: &tracer,
         collector: collector.as_deref(),
@@ -173,8 +174,12 @@ impl<'a> Job<'a> {
         let end = match place {
             Place::Host => on_host(programs, &tests, how.args, &mut on_line),
             Place::Guest(guest, kernel) => {
-                let (tracer, tests) = (programs.tracer, &tests);
-                let binaries = Binaries { tracer, tests };
+                let Programs { tracer, collector } = programs;
+                let binaries = Binaries {
+                    tracer,
+                    collector: collector.filter(|_| *guest == Guest::Debian),
+                    tests: &tests,
+                };
                 in_guest((*guest, kernel), &binaries, how, &mut on_line).unwrap_or_else(End::Failed)
             }
         };

@@ -18,8 +18,9 @@ const TINY: [&str; 6] = [
 
 /// Tests of the Debian guest, likewise: what files of the system mean, and what systemd makes of what it is asked. Who
 /// asks, and who kills, is told by the kernel, and tested on both.
-const DEBIAN: [&str; 11] = [
+const DEBIAN: [&str; 12] = [
     "accounts::",
+    "collector::",
     "folded::",
     "packages::",
     "services::a_job_that",

@@ -37,9 +37,11 @@ impl Record {
     ) -> Result<Self> {
         let read =
             |path: &Path| fs::read(path).with_context(|| format!("read `{}`", path.display()));
+        let collector = binaries.collector.map(read).transpose()?;
         let key = cache::key(&[
             &read(binaries.tracer)?,
             &read(binaries.tests)?,
+            &collector.unwrap_or_default(),
             guests::made_of(guest, kernel)?.as_bytes(),
             arguments.join("\0").as_bytes(),
         ]);
