@@ -197,6 +197,14 @@ impl Daemon {
         self.read_log().matches(" compared ").count()
     }
 
+    /// How many times it has found other mounts and compared the trees after that, as far as its log tells: other
+    /// comparisons may come between, as after a loss.
+    pub fn compared_mounts(&self) -> usize {
+        let log = self.read_log();
+        let after_each = log.split("another mount").skip(1);
+        after_each.filter(|log| log.contains(" compared ")).count()
+    }
+
     /// Whether everything of it lies on a disk of Btrfs.
     pub fn is_on_btrfs(&self) -> bool {
         self.is_mount

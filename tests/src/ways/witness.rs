@@ -48,11 +48,11 @@ fn compare_by_mount(daemon: &Daemon) {
     mount.args(["-t", "tmpfs", "none"]).arg(&place);
     umount.arg(&place);
     for mut command in [mount, umount] {
-        let known = daemon.comparisons();
+        let known = daemon.compared_mounts();
         let ended = crate::run(&mut command);
         assert_eq!(ended.code, Some(0), "{ended:?}");
         wait_long_for("the daemon has compared the trees", PATIENCE, || {
-            let is_done = daemon.comparisons() > known;
+            let is_done = daemon.compared_mounts() > known;
             is_done.then_some(()).ok_or_else(|| daemon.read_log())
         });
     }
