@@ -11,7 +11,7 @@ use serde::Serialize;
 use super::{Context, Error, Exit};
 use crate::authority::Authority;
 use crate::clock::now;
-use crate::store::{Enrolment, Permit, database};
+use crate::store::{Enrolment, Permit};
 use crate::token_hash;
 
 /// Make a token with which one host can enrol, once
@@ -77,7 +77,7 @@ impl EnrolArgs {
             replaces: replace,
             expires: Timestamp::from_nanos(now().as_nanos().saturating_add(lifetime)),
         };
-        Enrolment::open(&database(state_dir))?.permit(&token_hash(&token), &permit, now())?;
+        Enrolment::open(&context.location()?)?.permit(&token_hash(&token), &permit, now())?;
         let line = TokenLine {
             token: token.to_string(),
             expires: permit.expires,

@@ -8,7 +8,7 @@ use super::{Context, Error, Exit, drift};
 use crate::fleet::{Fleet as _, HostSet, Snapshot};
 use crate::output;
 use crate::questions::{self, HostBody, Roster, Standing};
-use crate::store::{Snapshots, database};
+use crate::store::Snapshots;
 
 /// Names are no longer than this, in bytes.
 const LONGEST_NAME: usize = 255;
@@ -93,7 +93,7 @@ impl SnapshotArgs {
             hosts,
         };
         check(&roster, &snapshot)?;
-        let mut snapshots = Snapshots::open(&database(context.state_dir()?))?;
+        let mut snapshots = Snapshots::open(&context.location()?)?;
         if !snapshots.make(&snapshot)? {
             return Err(Error::Usage(format!(
                 "make snapshot `{name}`: there is one of that name; `--remove` removes it"
@@ -132,7 +132,7 @@ fn check(roster: &Roster, snapshot: &Snapshot) -> Result<(), Error> {
 }
 
 fn remove(context: &Context, name: &str) -> Result<Exit, Error> {
-    let mut snapshots = Snapshots::open(&database(context.state_dir()?))?;
+    let mut snapshots = Snapshots::open(&context.location()?)?;
     if !snapshots.remove(name)? {
         return Err(questions::Error::UnknownSnapshot(name.to_owned()).into());
     }
