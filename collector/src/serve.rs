@@ -94,6 +94,7 @@ impl Server {
         } = serving;
         let authority = Authority::open(state_dir, now())?;
         let tls = TlsAcceptor::from(Arc::new(authority.server(now())?));
+        store::agree_on_authority(location, &authority.fingerprint())?;
         let follower = Follower::open(location, rules.as_deref(), now())?;
         let state = state(location, authority, *certificate_lifetime)?;
         Ok(Self {

@@ -369,9 +369,7 @@ fn a_server_that_may_lose_what_it_has_is_refused_and_doctor_says_so() {
     let fine = site.run(&["doctor", "--json"]);
     let store = store_check(&fine);
     assert_eq!(store["state"], "ok", "{store}");
-    server
-        .say("ALTER SYSTEM SET synchronous_commit = off")
-        .unwrap();
+    server.say("ALTER SYSTEM SET fsync = off").unwrap();
     server.say("SELECT pg_reload_conf()").unwrap();
     let begun = Instant::now();
     let refused = loop {
@@ -381,17 +379,36 @@ fn a_server_that_may_lose_what_it_has_is_refused_and_doctor_says_so() {
         }
         assert!(begun.elapsed() < PATIENCE, "{}", said(&tokens));
     };
-    assert!(
-        said(&refused).contains("synchronous_commit = off"),
-        "{}",
-        said(&refused)
-    );
+    assert!(said(&refused).contains("fsync = off"), "{}", said(&refused));
     let found = site.run(&["doctor", "--json"]);
     let store = store_check(&found);
     assert_eq!(store["state"], "missing", "{store}");
     let backup = site.run(&["backup", "/nowhere"]);
     assert_eq!(backup.status.code(), Some(2));
     assert!(said(&backup).contains("pg_dump"), "{}", said(&backup));
+}
+
+#[test]
+fn a_collector_with_an_authority_of_its_own_is_refused() {
+    let server = Server::begin().unwrap();
+    let site = Site::new(&server);
+    drop(site.serve());
+    let other = Site {
+        state: tempfile::tempdir().unwrap(),
+        store: site.store.clone(),
+    };
+    for args in [["serve", "--listen=127.0.0.1:0"], ["enrol", "web-1"]] {
+        let refused = other.run(&args);
+        assert_eq!(refused.status.code(), Some(4), "{}", said(&refused));
+        assert!(
+            said(&refused).contains("authority.pem"),
+            "{}",
+            said(&refused)
+        );
+    }
+    let authority = other.state.path().join("authority.pem");
+    fs::copy(site.state.path().join("authority.pem"), authority).unwrap();
+    drop(other.serve());
 }
 
 fn store_check(doctor: &Output) -> Value {

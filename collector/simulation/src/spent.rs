@@ -14,21 +14,29 @@ pub(crate) struct Spent {
 }
 
 impl Spent {
-    /// Adds what pieces of work take, each of which is done by a thread of its own at the same time; the sum of what
-    /// they have done.
+    /// Adds what pieces of work take, which are done at the same time: one by this thread, and each other one by a thread of its
+    /// own. The sum of what they have done.
     pub(crate) fn on_each<T: Send>(
         &mut self,
         pieces: impl Iterator<Item = T>,
         work: impl Fn(T) -> Result<usize> + Sync,
     ) -> Result<usize> {
         let (begin, work) = (Instant::now(), &work);
+        let timed = move |piece| {
+            let before = on_processor()?;
+            Ok((work(piece)?, on_processor()?.saturating_sub(before)))
+        };
+        let mut pieces: Vec<T> = pieces.collect();
+        let own = pieces.pop();
         let done: Vec<Result<(usize, Duration)>> = thread::scope(|scope| {
-            let piece = |piece| scope.spawn(move || Ok((work(piece)?, on_processor()?)));
-            let threads: Vec<_> = pieces.map(piece).collect();
+            let others = pieces
+                .into_iter()
+                .map(|piece| scope.spawn(move || timed(piece)));
+            let threads: Vec<_> = others.collect();
+            let own = own.map(timed);
             let joined = threads.into_iter().map(thread::ScopedJoinHandle::join);
-            joined
-                .map(|done| done.unwrap_or_else(|_| bail!("a sender panicked")))
-                .collect()
+            let joined = joined.map(|done| done.unwrap_or_else(|_| bail!("a sender panicked")));
+            joined.chain(own).collect()
         });
         self.clock += begin.elapsed();
         let mut sum = 0;

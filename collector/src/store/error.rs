@@ -33,6 +33,15 @@ pub enum Error {
          another server"
     )]
     NotDurable(String),
+    /// The collectors of a store have not the same authority.
+    #[error(
+        "open store `{store}`: its hosts trust another authority than the one in the state directory; put \
+         `authority.pem` of the collector that began the store there"
+    )]
+    OtherAuthority {
+        /// The store.
+        store: String,
+    },
     /// A newer collector has written the database.
     #[error(
         "open store `{store}`: it has schema {found} and this collector knows schemas up to {known}; install the \

@@ -21,6 +21,8 @@ const LONGEST_NAME: usize = 255;
 /// All hosts together may tell of so many kinds that this program does not know. Each process remembers a few, and
 /// no host may use them up for the others.
 const MOST_NEWER_KINDS: usize = 24;
+/// So many changes and facts are looked up and written together, and a batch more.
+const AT_ONCE: usize = 4_096;
 /// A host has no more labels than this.
 const MOST_LABELS: usize = 64;
 
@@ -159,10 +161,32 @@ fn admit<'b>(
     Ok(parts.into_iter().map(|(_, part)| part).collect())
 }
 
-/// Writes what is new, which is named and looked up for all parts at once.
+/// Writes what is new, so much at a time as is looked up together.
 fn write(
     connection: &Connection,
     names: &mut Names,
+    parts: &[Part<'_>],
+    received: Timestamp,
+) -> sql::Result<()> {
+    let mut sheet = Sheet::default();
+    let mut rest = parts;
+    while !rest.is_empty() {
+        let mut rows = 0;
+        let beyond = rest.iter().position(|part| {
+            let is_beyond = rows >= AT_ONCE;
+            rows += part.new.len() + part.facts().len();
+            is_beyond
+        });
+        let (some, others) = rest.split_at(beyond.unwrap_or(rest.len()));
+        write_some(connection, (&mut *names, &mut sheet), some, received)?;
+        rest = others;
+    }
+    sheet.write(connection)
+}
+
+fn write_some(
+    connection: &Connection,
+    (names, sheet): (&mut Names, &mut Sheet),
     parts: &[Part<'_>],
     received: Timestamp,
 ) -> sql::Result<()> {
@@ -171,7 +195,6 @@ fn write(
         part.new.iter().map(unnamed_change).chain(facts)
     });
     let known = names.all(connection, unnamed)?;
-    let mut sheet = Sheet::default();
     sheet.load(connection, keys(parts, &known))?;
     let mut known_rest = known.iter();
     let mut changes = Vec::new();
@@ -180,7 +203,7 @@ fn write(
             fold: Fold {
                 connection,
                 names,
-                sheet: &mut sheet,
+                sheet,
                 host: part.host,
             },
             changes: &mut changes,
@@ -190,7 +213,7 @@ fn write(
         write_rest(connection, part, received)?;
     }
     changes::write(connection, &changes)?;
-    sheet.write(connection)
+    sheet.flush(connection)
 }
 
 fn unnamed_change(change: &Change) -> Unnamed<'_> {

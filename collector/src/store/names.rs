@@ -2,6 +2,7 @@
 
 mod wanted;
 
+use std::borrow::Borrow;
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::hash::Hash;
 use std::sync::Arc;
@@ -62,11 +63,17 @@ pub(super) struct Named {
 
 /// By what something is remembered.
 struct Hashed<'b> {
-    subject: &'b Subject,
-    from: Option<Subject>,
-    before: Option<Hash16>,
-    after: Option<Hash16>,
-    actor: Option<Hash16>,
+    subject: Slot<&'b Subject>,
+    from: Option<Slot<Subject>>,
+    before: Option<Slot<Hash16>>,
+    after: Option<Slot<Hash16>>,
+    actor: Option<Slot<Hash16>>,
+}
+
+/// An id, or by what it will be known.
+enum Slot<K> {
+    Id(i64),
+    Wanted(K),
 }
 
 /// What is not remembered, and has to be looked up or written.
@@ -88,6 +95,7 @@ impl Names {
         forget(&mut self.subjects);
         forget(&mut self.values);
         forget(&mut self.actors);
+        self.last_actor = None;
         (self.is_sweeping, self.generation) = (is_sweeping, generation);
         Ok(())
     }
@@ -109,12 +117,13 @@ impl Names {
         subjects: &[&Subject],
     ) -> sql::Result<Vec<SubjectKey>> {
         let mut missing = Missing::default();
-        for subject in subjects {
-            self.want(subject, &mut missing);
-        }
+        let slots: Vec<_> = subjects
+            .iter()
+            .map(|subject| self.want(*subject, &mut missing))
+            .collect();
         self.learn(connection, missing)?;
-        let id = |subject: &&Subject| Ok(SubjectKey(known(&self.subjects, *subject)?));
-        subjects.iter().map(id).collect()
+        let id = |slot: &Slot<&Subject>| Ok(SubjectKey(slot.id(&self.subjects)?));
+        slots.iter().map(id).collect()
     }
 
     /// The ids of all of these and of what belongs to them, which is written where it is new.
@@ -128,16 +137,17 @@ impl Names {
         let hashed: Vec<_> = hashed.collect();
         self.learn(connection, missing)?;
         let named = |one: &Hashed<'_>| {
-            let from = one.from.as_ref();
-            let from = from.map(|from| known(&self.subjects, from)).transpose()?;
-            let value =
-                |hash: Option<Hash16>| hash.map(|hash| known(&self.values, &hash)).transpose();
-            let actor = one.actor.map(|hash| known(&self.actors, &hash));
+            let from = one.from.as_ref().map(|slot| slot.id(&self.subjects));
+            let value = |slot: &Option<Slot<Hash16>>| {
+                let id = slot.as_ref().map(|slot| slot.id(&self.values));
+                id.transpose().map(|id| id.map(ValueKey))
+            };
+            let actor = one.actor.as_ref().map(|slot| slot.id(&self.actors));
             Ok(Named {
-                subject: SubjectKey(known(&self.subjects, one.subject)?),
-                from: from.map(SubjectKey),
-                before: value(one.before)?.map(ValueKey),
-                after: value(one.after)?.map(ValueKey),
+                subject: SubjectKey(one.subject.id(&self.subjects)?),
+                from: from.transpose()?.map(SubjectKey),
+                before: value(&one.before)?,
+                after: value(&one.after)?,
                 actor: actor.transpose()?,
             })
         };
@@ -152,45 +162,55 @@ impl Names {
             after,
             actor,
         } = unnamed;
-        self.want(subject, missing);
-        if let Some(from) = &from {
-            self.want(from, missing);
-        }
         let mut value = |value: &FactValue| {
             let json = json_of(&shared_part(value));
             let hash = hash_of(&json);
-            if !self.values.contains_key(&hash) {
-                missing.values.insert(hash, json);
-            }
-            hash
+            let known = self.values.get(&hash);
+            known.map_or_else(
+                || {
+                    missing.values.insert(hash, json);
+                    Slot::Wanted(hash)
+                },
+                |id| Slot::Id(*id),
+            )
         };
+        let (before, after) = (before.map(&mut value), after.map(&mut value));
         Hashed {
-            subject,
-            from,
-            before: before.map(&mut value),
-            after: after.map(&mut value),
+            subject: self.want(subject, missing),
+            from: from.map(|from| self.want(from, missing)),
+            before,
+            after,
             actor: actor.map(|actor| self.hash_actor(actor, missing)),
         }
     }
 
-    fn want(&self, subject: &Subject, missing: &mut Missing<'_>) {
-        if !self.subjects.contains_key(subject) && !missing.subjects.contains(subject) {
-            missing.subjects.insert(subject.clone());
+    fn want<S: Borrow<Subject>>(&self, subject: S, missing: &mut Missing<'_>) -> Slot<S> {
+        let asked = subject.borrow();
+        if let Some(id) = self.subjects.get(asked) {
+            return Slot::Id(*id);
         }
+        if !missing.subjects.contains(asked) {
+            missing.subjects.insert(asked.clone());
+        }
+        Slot::Wanted(subject)
     }
 
-    fn hash_actor<'b>(&mut self, actor: &'b Arc<Actor>, missing: &mut Missing<'b>) -> Hash16 {
+    fn hash_actor<'b>(&mut self, actor: &'b Arc<Actor>, missing: &mut Missing<'b>) -> Slot<Hash16> {
         let last = self.last_actor.as_ref();
-        if let Some((_, hash)) = last.filter(|(last, _)| Arc::ptr_eq(last, actor)) {
-            return *hash;
-        }
-        let json = json_of(actor);
-        let hash = hash_of(&json);
-        if !self.actors.contains_key(&hash) {
-            missing.actors.insert(hash, (actor, json));
-        }
-        self.last_actor = Some((Arc::clone(actor), hash));
-        hash
+        let last = last.filter(|(last, _)| Arc::ptr_eq(last, actor));
+        let hash = if let Some((_, hash)) = last {
+            *hash
+        } else {
+            let json = json_of(actor);
+            let hash = hash_of(&json);
+            if !self.actors.contains_key(&hash) {
+                missing.actors.insert(hash, (actor, json));
+            }
+            self.last_actor = Some((Arc::clone(actor), hash));
+            hash
+        };
+        let known = self.actors.get(&hash);
+        known.map_or(Slot::Wanted(hash), |id| Slot::Id(*id))
     }
 
     /// Looks up what is missing, and writes what is new of it, in an order that is the same for all who do so.
@@ -270,8 +290,19 @@ fn forget<K, V>(remembered: &mut HashMap<K, V>) {
     }
 }
 
-fn known<K: Hash + Eq>(remembered: &HashMap<K, i64>, key: &K) -> sql::Result<i64> {
-    remembered.get(key).copied().ok_or(sql::Error::NoRow)
+impl<S> Slot<S> {
+    fn id<K: Hash + Eq>(&self, remembered: &HashMap<K, i64>) -> sql::Result<i64>
+    where
+        S: Borrow<K>,
+    {
+        match self {
+            Self::Id(id) => Ok(*id),
+            Self::Wanted(key) => remembered
+                .get(key.borrow())
+                .copied()
+                .ok_or(sql::Error::NoRow),
+        }
+    }
 }
 
 /// The subject of an id.

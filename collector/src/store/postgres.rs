@@ -18,9 +18,13 @@ use super::sql::{self, Connection, Server, Turn};
 /// The schema's steps.
 const MIGRATIONS: [&str; 1] = [include_str!("migrations/postgres/0001_fleet.sql")];
 
+// Not by `to_regclass`: a session remembers that there was none, also while it waits for who makes one.
 const HAS_SCHEMA: &str = "
-    SELECT to_regclass('collector_schema') IS NOT NULL, to_regclass('hosts') IS NOT NULL,
-        current_schema() IS NOT NULL";
+    WITH own AS (
+        SELECT c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+        WHERE n.nspname = current_schema()
+    ) SELECT EXISTS (SELECT 1 FROM own WHERE relname = 'collector_schema'),
+        EXISTS (SELECT 1 FROM own WHERE relname = 'hosts'), current_schema() IS NOT NULL";
 const CREATE_SCHEMA: &str = "CREATE TABLE collector_schema (version BIGINT NOT NULL)";
 const SELECT_SCHEMA: &str = "SELECT version FROM collector_schema";
 const DELETE_SCHEMA: &str = "DELETE FROM collector_schema";
@@ -28,21 +32,27 @@ const INSERT_SCHEMA: &str = "INSERT INTO collector_schema (version) VALUES (?1)"
 
 // The server's own word on what it does when it says that something is on the disk.
 const SELECT_DURABILITY: &str = "
-    SELECT name, setting FROM pg_settings WHERE name IN ('fsync', 'full_page_writes', 'synchronous_commit')";
+    SELECT name FROM pg_settings WHERE name IN ('fsync', 'full_page_writes') AND setting = 'off'";
 const SELECT_BYTES: &str = "SELECT pg_database_size(current_database())";
 
-// Plans are made once for each statement, of parameters that differ; compiling them takes longer than they do.
+// A statement is planned once, not anew for the values it is asked with: with partitions that takes longer than to
+// execute it, and so does compiling it.
 const SETTINGS: &str = "
     SET application_name = 'tracer-collector';
     SET client_min_messages = 'warning';
     SET standard_conforming_strings = on;
     SET idle_in_transaction_session_timeout = '2min';
+    SET plan_cache_mode = force_generic_plan;
     SET jit = off;";
 // What is written looks up single rows, also before the server knows how large its tables have become.
 const FOLD_SETTINGS: &str = "
     SET enable_seqscan = off;
     SET enable_hashjoin = off;
     SET enable_mergejoin = off;";
+// Whatever the server or the user has by default. What is stronger stays.
+const DURABLE_SETTINGS: &str = "
+    SELECT set_config('synchronous_commit', 'on', false)
+    WHERE current_setting('synchronous_commit') IN ('off', 'local');";
 // Whoever reads for long holds no lock that another one waits for.
 const READ_SETTINGS: &str = "
     SET default_transaction_read_only = on;
@@ -121,16 +131,8 @@ pub(super) fn bytes(connection: &Connection) -> sql::Result<i64> {
 
 /// The settings with which the server may lose what it said was on the disk.
 pub(super) fn what_is_not_durable(connection: &Connection) -> sql::Result<Vec<String>> {
-    let settings = connection.rows(SELECT_DURABILITY, (), |row| {
-        Ok((row.get::<String>(0)?, row.get::<String>(1)?))
-    })?;
-    let is_weak = |(name, value): &(String, String)| {
-        value == "off" || (name == "synchronous_commit" && value == "local")
-    };
-    let weak = settings.iter().filter(|setting| is_weak(setting));
-    Ok(weak
-        .map(|(name, value)| format!("{name} = {value}"))
-        .collect())
+    let weak = connection.rows(SELECT_DURABILITY, (), |row| row.get::<String>(0))?;
+    Ok(weak.iter().map(|name| format!("{name} = off")).collect())
 }
 
 fn connect(
@@ -149,10 +151,10 @@ fn connect(
 
 fn set_up(mut client: Client, session: Session, deadline: Option<Instant>) -> sql::Result<Client> {
     let mut settings = SETTINGS.to_owned();
-    settings.push_str(match session {
-        Session::Fold => FOLD_SETTINGS,
-        Session::Write => "",
-        Session::Read => READ_SETTINGS,
+    settings.extend(match session {
+        Session::Fold => [DURABLE_SETTINGS, FOLD_SETTINGS],
+        Session::Write => [DURABLE_SETTINGS, ""],
+        Session::Read => [READ_SETTINGS, ""],
     });
     if let Some(deadline) = deadline {
         let left = deadline.saturating_duration_since(Instant::now());

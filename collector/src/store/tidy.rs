@@ -148,7 +148,9 @@ impl Tidy {
     }
 
     fn raise(&mut self, horizon: Timestamp) -> Result<Timestamp, Error> {
+        // No snapshot is made meanwhile, and no host is written.
         let raising = self.connection.begin(Turn::Decide).doing(WRITE)?;
+        raising.take_turn(Turn::Tidy).doing(WRITE)?;
         let horizon = not_beyond_snapshots(&raising, horizon)?;
         let nanos: i64 = raising
             .one(RAISE_HORIZON, [horizon.as_nanos()], |row| row.get(0))

@@ -29,13 +29,17 @@ const SELECT_STEPS: &str = "
     SELECT c.host, c.seq, c.time, c.subject, c.before, c.after, a.author, c.op = 'rename'
     FROM steps s JOIN changes c ON c.host = ?1 AND c.seq = s.seq AND c.time = s.time
     LEFT JOIN actors a ON a.id = c.actor ORDER BY s.number";
+const SELECT_STEP: &str = "
+    SELECT c.host, c.seq, c.time, c.subject, c.before, c.after, a.author, c.op = 'rename'
+    FROM past_facts p JOIN changes c ON c.host = p.host AND c.seq = p.seq
+    LEFT JOIN actors a ON a.id = c.actor WHERE p.host = ?1 AND p.until = ?2 AND p.subject = ?3";
 const HAS_ENDED: &str = "SELECT 1 FROM past_facts WHERE host = ?1 AND until = ?2 AND subject = ?3";
 const SELECT_EARLIER: &str = "
     SELECT c.host, c.seq, c.time, c.subject, c.before, c.after, a.author, c.op = 'rename'
     FROM changes c LEFT JOIN actors a ON a.id = c.actor
     WHERE c.subject = ?2 AND c.time >= ?4 AND +c.host = ?1 AND +c.seq < ?3
     ORDER BY c.seq DESC LIMIT ?5";
-const SELECT_HUMAN: &str = "SELECT 1 FROM human_changes WHERE host = ?1 AND subject = ?2 AND seq < ?3 AND time >= ?4 LIMIT 1";
+const SELECT_HUMAN: &str = "SELECT DISTINCT subject FROM human_changes WHERE host = ?1";
 
 const READ: &str = "go through what hosts have logged";
 
@@ -113,12 +117,31 @@ impl Reader {
             subject,
             ..
         } = *change;
-        let steps = i64::try_from(most).unwrap_or(i64::MAX);
-        let row = (host.0, time.as_nanos(), subject.0, since.as_nanos(), steps);
-        let found = self.changes(SELECT_STEPS, row)?;
+        let found = self.steps(change, since, most)?;
         let key = (host.0, time.as_nanos(), subject.0);
         if found.is_empty() && !self.connection.exists(HAS_ENDED, key).doing(READ)? {
             return self.search(change, since, most);
+        }
+        Ok(found)
+    }
+
+    /// A server is asked for all steps at once; from a file they are read quicker one by one.
+    fn steps(&self, change: &Logged, since: Timestamp, most: usize) -> Result<Vec<Logged>, Error> {
+        let (host, subject) = (change.host.0, change.subject.0);
+        let mut until = change.time;
+        if self.connection.server().is_some() {
+            let most = i64::try_from(most).unwrap_or(i64::MAX);
+            let row = (host, until.as_nanos(), subject, since.as_nanos(), most);
+            return self.changes(SELECT_STEPS, row);
+        }
+        let mut found: Vec<Logged> = Vec::new();
+        while found.len() < most {
+            let before = self.changes(SELECT_STEP, (host, until.as_nanos(), subject))?;
+            let Some(before) = before.into_iter().find(|before| before.time >= since) else {
+                break;
+            };
+            until = before.time;
+            found.push(before);
         }
         Ok(found)
     }
@@ -132,13 +155,11 @@ impl Reader {
         self.changes(SELECT_EARLIER, row)
     }
 
-    /// Whether a person is known to have changed the same subject before a change and after a moment.
-    pub fn was_human_before(&self, change: &Logged, since: Timestamp) -> Result<bool, Error> {
-        let Logged {
-            host, seq, subject, ..
-        } = *change;
-        let row = (host.0, subject.0, seq.cast_signed(), since.as_nanos());
-        self.connection.exists(SELECT_HUMAN, row).doing(READ)
+    /// What people have changed lately on a host.
+    pub fn changed_by_people(&self, host: HostKey) -> Result<Vec<SubjectKey>, Error> {
+        let subject = |row: &Row<'_>| Ok(SubjectKey(row.get(0)?));
+        let subjects = self.connection.rows(SELECT_HUMAN, [host.0], subject);
+        subjects.doing(READ)
     }
 
     fn changes(&self, sql: &str, params: impl Params) -> Result<Vec<Logged>, Error> {

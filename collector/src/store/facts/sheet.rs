@@ -178,8 +178,8 @@ impl Sheet {
         delete(connection, &gone)
     }
 
-    /// Writes all of it.
-    pub(in crate::store) fn write(mut self, connection: &Connection) -> Result<()> {
+    /// Writes facts, and forgets them. Changes of them must be written by then.
+    pub(in crate::store) fn flush(&mut self, connection: &Connection) -> Result<()> {
         self.settle(connection)?;
         let past = self.ended.iter().map(|(host, fact, until)| {
             let [host, subject, value, since, seq] = row(*host, *fact);
@@ -193,6 +193,13 @@ impl Sheet {
             ]
         });
         connection.insert_all(&INSERT_PAST, past)?;
+        self.ended.clear();
+        self.cells.clear();
+        Ok(())
+    }
+
+    /// Writes the rest: who holds what. Others who write that wait for this transaction from now on.
+    pub(in crate::store) fn write(self, connection: &Connection) -> Result<()> {
         self.holders.write(connection)
     }
 }

@@ -15,7 +15,10 @@ const TABLES: [(&str, &str); 2] = [("changes", "time"), ("past_facts", "until")]
 const BEFORE: i8 = 2;
 const AFTER: i8 = 2;
 
-const EXISTS: &str = "SELECT 1 WHERE to_regclass(?1) IS NOT NULL";
+// Not by `to_regclass`: a session remembers that there was none, also while it waits for who makes one.
+const EXISTS: &str = "
+    SELECT 1 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+    WHERE c.relname = ?1 AND n.nspname = current_schema()";
 const SELECT_OLD: &str = "
     SELECT c.relname FROM pg_inherits i
     JOIN pg_class c ON c.oid = i.inhrelid

@@ -159,6 +159,38 @@ fn each_change_is_taken_once_however_often_it_is_sent() {
 }
 
 #[test]
+fn a_new_store_is_opened_and_written_by_several_at_once() {
+    let (location, _folder) = place();
+    let taken = std::thread::scope(|scope| {
+        let begin = |number: u32| {
+            let location = &location;
+            scope.spawn(move || {
+                let store = Store::open(location).unwrap();
+                let changes = vec![set(1, "sysctl:a", [Some("0"), Some("1")])];
+                let sent = batch(&format!("m{number}"), "log", changes);
+                let id = HostId(format!("h{number}"));
+                store.ingest(&id, &sent, sent.sent).unwrap().durable_seq
+            })
+        };
+        let threads = [1, 2, 3, 4].map(begin);
+        threads.map(|thread| thread.join().unwrap())
+    });
+    assert_eq!(taken, [1; 4]);
+    let reader = Reader::open(&location).unwrap();
+    let hosts: Vec<_> = reader
+        .hosts()
+        .unwrap()
+        .iter()
+        .map(|host| host.key)
+        .collect();
+    assert_eq!(hosts, [1, 2, 3, 4].map(HostKey));
+    let subject = reader.key_of(&subject("sysctl:a")).unwrap().unwrap();
+    let holdings = reader.holdings(subject, 9).unwrap();
+    assert_eq!(holdings.len(), 1);
+    assert_eq!(holdings[0].1.iter().collect::<Vec<_>>(), hosts);
+}
+
+#[test]
 fn a_hole_is_refused_with_what_is_expected_and_nothing_is_kept() {
     let example = Example::new();
     example

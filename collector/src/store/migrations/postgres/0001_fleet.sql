@@ -174,6 +174,12 @@ CREATE TABLE certificates (
 );
 CREATE INDEX certificates_by_name ON certificates (name);
 
+-- The one whose certificates hosts trust, by its SHA-256: all collectors of the store have it.
+CREATE TABLE authority (
+    id          BIGINT PRIMARY KEY CHECK (id = 1),
+    fingerprint BYTEA NOT NULL
+);
+
 CREATE TABLE tokens (
     hash     BYTEA PRIMARY KEY,
     hostname TEXT COLLATE "C",
