@@ -41,7 +41,7 @@ use jiff::Zoned;
 use crate::output::{Output, View, complain};
 use crate::questions::Roster;
 use crate::rules::duration;
-use crate::store::Reader;
+use crate::store::{Location, Reader};
 
 /// Take the changes of every tracer, and say what is different: on which hosts, since when and because of whom
 ///
@@ -75,7 +75,7 @@ Exit codes: 0 found or ok, 1 nothing found, 2 usage, 4 other failure.";
 
 #[derive(Debug, Args)]
 struct GlobalArgs {
-    /// Read the store in this directory
+    /// Keep the authority and the store in this directory
     #[arg(
         long,
         global = true,
@@ -83,6 +83,15 @@ struct GlobalArgs {
         default_value = "/var/lib/tracer-collector"
     )]
     state_dir: PathBuf,
+    /// Keep the store on a PostgreSQL server, which several collectors may share: `postgres://USER@HOST/DATABASE`
+    #[arg(
+        long,
+        global = true,
+        value_name = "URL",
+        env = "TRACER_COLLECTOR_STORE",
+        hide_env_values = true
+    )]
+    store: Option<String>,
     /// Take hosts that have not reported for this long as stale
     #[arg(long, global = true, value_name = "TIME", default_value = "15 min ago")]
     stale_before: String,
@@ -214,6 +223,22 @@ impl Context {
         Ok(path)
     }
 
+    /// Where the store is: on a server, or in the state directory, which is made where there is none.
+    fn location(&self) -> Result<Location, Error> {
+        if self.global.store.is_none() {
+            self.state_dir()?;
+        }
+        self.existing_location()
+    }
+
+    /// The same, where nothing is to be made.
+    fn existing_location(&self) -> Result<Location, Error> {
+        match &self.global.store {
+            Some(url) => Ok(url.parse()?),
+            None => Ok(Location::within(&self.global.state_dir)),
+        }
+    }
+
     /// The fleet as it is in the store now, and its hosts.
     fn fleet(&self) -> Result<(Reader, Roster), Error> {
         let fleet = self.reader()?;
@@ -224,7 +249,7 @@ impl Context {
 
     /// The store as it is now.
     fn reader(&self) -> Result<Reader, Error> {
-        Ok(Reader::open(&self.global.state_dir)?)
+        Ok(Reader::open(&self.existing_location()?)?)
     }
 
     /// The moment that what people type is held against.

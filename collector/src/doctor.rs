@@ -13,13 +13,15 @@ use change::wire::{CheckBody, CheckState};
 
 use crate::authority::Authority;
 use crate::questions::Roster;
-use crate::store::{self, HealthReader, Reader, database};
+use crate::store::{self, HealthReader, Location, Reader};
 
 /// Says what to look at, and by which clock.
 #[derive(Clone, Copy, Debug)]
 pub struct Asked<'a> {
-    /// Where store and authority are.
+    /// Where the authority is.
     pub state_dir: &'a Path,
+    /// Where the store is.
+    pub location: &'a Location,
     /// Now.
     pub now: Timestamp,
     /// Hosts that have not reported since are stale.
@@ -40,11 +42,11 @@ fn check(name: &str, state: CheckState, detail: impl Into<String>) -> CheckBody 
 /// Looks at everything. What cannot be looked at is told as missing, and the rest goes on.
 pub fn examine(asked: &Asked<'_>) -> Vec<CheckBody> {
     let mut checks = vec![
-        files::modes(asked.state_dir),
+        files::modes(asked.state_dir, asked.location),
         authority(asked),
-        files::space(asked.state_dir),
+        files::space(asked.state_dir, asked.location),
     ];
-    match HealthReader::open(&database(asked.state_dir)) {
+    match HealthReader::open(asked.location) {
         Err(error) => checks.push(check("store", CheckState::Missing, error.to_string())),
         Ok(store) => {
             let found = examine_store(asked, &store, &mut checks);
@@ -62,7 +64,7 @@ fn examine_store(
     checks: &mut Vec<CheckBody>,
 ) -> Result<(), store::Error> {
     checks.push(whole(asked, store)?);
-    let fleet = Reader::open(asked.state_dir)?;
+    let fleet = Reader::open(asked.location)?;
     let roster = match Roster::read(&fleet, asked.stale_before) {
         Ok(roster) => roster,
         Err(error) => {
@@ -82,14 +84,22 @@ fn examine_store(
 
 fn whole(asked: &Asked<'_>, store: &HealthReader) -> Result<CheckBody, store::Error> {
     let damage = store.damage(asked.thorough)?;
+    let server_bytes = store.server_bytes()?;
     if let Some(first) = damage.first() {
+        if server_bytes.is_some() {
+            let detail = format!(
+                "the server has {first}, so that it may lose what hosts were told is kept: set it to `on`"
+            );
+            return Ok(check("store", CheckState::Missing, detail));
+        }
         let detail = format!(
             "it is damaged: {first}; look at the disk, stop the collector, and `restore` a copy into an empty directory"
         );
         return Ok(check("store", CheckState::Missing, detail));
     }
     let (schema, known) = store.schema()?;
-    let mib = store::size_bytes(asked.state_dir).div_ceil(1 << 20);
+    let bytes = server_bytes.or(asked.location.file_bytes());
+    let mib = bytes.unwrap_or_default().div_ceil(1 << 20);
     if schema < known {
         let detail = format!(
             "whole, {mib} MiB; it has schema {schema} of {known}, which the next `serve` brings up"
@@ -99,7 +109,11 @@ fn whole(asked: &Asked<'_>, store: &HealthReader) -> Result<CheckBody, store::Er
     let restored = store.restored()?;
     let restored =
         restored.map_or_else(String::new, |at| format!(", put back from a copy at {at}"));
-    let detail = format!("whole, {mib} MiB, schema {schema}{restored}");
+    let whole = match server_bytes {
+        Some(_) => format!("`{}` answers", asked.location),
+        None => "whole".to_owned(),
+    };
+    let detail = format!("{whole}, {mib} MiB, schema {schema}{restored}");
     Ok(check("store", CheckState::Ok, detail))
 }
 

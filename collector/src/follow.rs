@@ -20,7 +20,7 @@ pub(crate) use self::rules_file::{read_rules, read_text};
 use crate::clock::now;
 use crate::questions::{self, Members, Roster};
 use crate::rules::{Demand, Fault, Rules};
-use crate::store::{self, DriftStore, Reader, database};
+use crate::store::{self, DriftStore, Location, Reader};
 
 /// So long after a pass comes the next one, where all was gone through.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -66,7 +66,7 @@ pub enum Error {
 
 /// Goes through what hosts have logged.
 pub struct Follower {
-    state_dir: PathBuf,
+    location: Location,
     store: DriftStore,
     file: Option<RulesFile>,
     rules: Rules,
@@ -79,11 +79,11 @@ pub struct Follower {
 }
 
 impl Follower {
-    /// Opens the store in a state directory, and puts the rules of a file in force, or none.
-    pub fn open(state_dir: &Path, rules: Option<&Path>, now: Timestamp) -> Result<Self, Error> {
+    /// Opens a store, and puts the rules of a file in force, or none.
+    pub fn open(location: &Location, rules: Option<&Path>, now: Timestamp) -> Result<Self, Error> {
         let mut follower = Self {
-            state_dir: state_dir.to_owned(),
-            store: DriftStore::open(&database(state_dir))?,
+            location: location.clone(),
+            store: DriftStore::open(location)?,
             file: None,
             rules: Rules::default(),
             looked_at: None,
@@ -102,7 +102,7 @@ impl Follower {
     }
 
     fn put_in_force(&mut self, text: &str, rules: Rules, now: Timestamp) -> Result<(), Error> {
-        let in_force = Reader::open(&self.state_dir)?.rules_in_force()?;
+        let in_force = Reader::open(&self.location)?.rules_in_force()?;
         if in_force.text != text {
             let subjects = rules.rules.iter().filter_map(|rule| match &rule.demand {
                 Demand::Expect(expectation) => Some(&expectation.subject),
@@ -138,7 +138,7 @@ impl Follower {
         if let Some((text, rules)) = self.file.as_mut().and_then(RulesFile::changed) {
             self.put_in_force(&text, rules, now)?;
         }
-        let reader = Reader::open(&self.state_dir)?;
+        let reader = Reader::open(&self.location)?;
         let unseen = reader.unseen()?;
         let is_due = now.as_nanos().saturating_sub(self.looked.as_nanos()) >= LOOK_NS;
         if unseen.is_empty() && self.looked_at.is_some() && !is_due {

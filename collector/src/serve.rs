@@ -2,7 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ use crate::authority::{self, Authority, Shown};
 use crate::clock::now;
 use crate::follow::{self, Follower};
 use crate::metrics::Metrics;
-use crate::store::{self, Enrolment, KnownReader, Store};
+use crate::store::{self, Enrolment, KnownReader, Location, Store};
 use crate::view::{self, ViewState, Wire};
 
 /// So many hosts are connected at a time.
@@ -40,8 +40,10 @@ const LAST_REQUESTS: Duration = Duration::from_secs(10);
 /// Says how to serve.
 #[derive(Clone, Debug)]
 pub struct Serving {
-    /// Where the store and the authority are.
+    /// Where the authority is.
     pub state_dir: PathBuf,
+    /// Where the store is.
+    pub location: Location,
     /// How long certificates of hosts hold.
     pub certificate_lifetime: Duration,
     /// The file of the rules that hosts are held against.
@@ -77,7 +79,7 @@ pub struct Server {
     router: Router,
     metrics: Arc<Metrics>,
     authority: Arc<Authority>,
-    state_dir: PathBuf,
+    location: Location,
     follower: Follower,
 }
 
@@ -86,19 +88,21 @@ impl Server {
     pub fn open(serving: &Serving) -> Result<Self, Error> {
         let Serving {
             state_dir,
+            location,
             certificate_lifetime,
             rules,
         } = serving;
         let authority = Authority::open(state_dir, now())?;
         let tls = TlsAcceptor::from(Arc::new(authority.server(now())?));
-        let follower = Follower::open(state_dir, rules.as_deref(), now())?;
-        let state = state(state_dir, authority, *certificate_lifetime)?;
+        store::agree_on_authority(location, &authority.fingerprint())?;
+        let follower = Follower::open(location, rules.as_deref(), now())?;
+        let state = state(location, authority, *certificate_lifetime)?;
         Ok(Self {
             tls,
             metrics: Arc::clone(&state.metrics),
             authority: Arc::clone(&state.authority),
             router: router(state),
-            state_dir: state_dir.clone(),
+            location: location.clone(),
             follower,
         })
     }
@@ -110,7 +114,7 @@ impl Server {
             None if viewing.address.ip().is_loopback() => Wire::Plain,
             None => Wire::Tls(Arc::new(self.authority.viewers(now())?)),
         };
-        let state = ViewState::open(&self.state_dir, Arc::clone(&self.metrics))?;
+        let state = ViewState::open(&self.location, Arc::clone(&self.metrics))?;
         Ok(view::Server::new(state, wire))
     }
 
@@ -122,7 +126,7 @@ impl Server {
             follower,
             metrics: _,
             authority: _,
-            state_dir: _,
+            location: _,
         } = self;
         let (stop_following, stopped) = mpsc::channel();
         let following = tokio::task::spawn_blocking(move || follower.run(&stopped));
@@ -174,13 +178,13 @@ impl Server {
 }
 
 fn state(
-    state_dir: &Path,
+    location: &Location,
     authority: Authority,
     certificate_lifetime: Duration,
 ) -> Result<ApiState, store::Error> {
-    let store = Store::open(state_dir)?;
-    let enrolment = Enrolment::open(store.path())?;
-    let known = KnownReader::open(store.path())?;
+    let store = Store::open(location)?;
+    let enrolment = Enrolment::open(location)?;
+    let known = KnownReader::open(location)?;
     Ok(ApiState {
         authority: Arc::new(authority),
         store: Arc::new(store),

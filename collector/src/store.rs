@@ -1,9 +1,8 @@
-//! The store: one `SQLite` database with every host's log and the facts that they fold into.
-//! The only door to `SQLite`: its types never leave here, but as the cause of an error.
+//! The store: every host's log and the facts that they fold into, in one `SQLite` file or on a PostgreSQL server.
+//! The only door to either: their types never leave here, but as the cause of an error.
 
 mod backup;
 mod changes;
-mod connection;
 mod contents;
 mod drift;
 mod enrolment;
@@ -15,25 +14,28 @@ mod holders;
 mod hosts;
 mod ingest;
 mod known;
+mod location;
 mod markers;
 mod moments;
 mod names;
+mod postgres;
 mod reader;
 mod restore;
 mod runs;
 mod search;
 mod sessions;
+mod shared;
 mod snapshots;
+mod sql;
+mod sqlite;
 mod tidy;
 mod view_tokens;
 
-use std::fs;
-use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use change::Timestamp;
 use change::wire::Batch;
-use rusqlite::Connection;
 
 pub use self::backup::{Backup, back_up};
 pub use self::changes::LogPlace;
@@ -45,29 +47,26 @@ pub use self::enrolment::{
 pub use self::error::Error;
 pub use self::health::{HealthReader, OpenToken};
 pub use self::known::KnownReader;
+pub use self::location::Location;
 pub use self::markers::Markers;
 use self::names::Names;
+pub use self::postgres::ServerUrl;
 pub use self::reader::Reader;
 pub use self::restore::{Draft, Restored, take as take_backup};
+pub use self::shared::agree_on_authority;
 pub use self::snapshots::Snapshots;
+use self::sql::Connection;
+pub use self::sql::Error as DatabaseError;
 pub use self::tidy::{IsEnded, Tidied, Tidy};
 pub use self::view_tokens::{Scope, ViewToken, ViewTokenReader, ViewTokens};
 use crate::fleet::HostId;
 
-/// The store's file within the state directory.
-const FILE: &str = "collector.db";
-
-/// Where the store's database is within a state directory.
-pub fn database(state_dir: &Path) -> PathBuf {
-    state_dir.join(FILE)
-}
-
-/// How large the store in a state directory is, with what is not checkpointed yet.
-pub fn size_bytes(state_dir: &Path) -> u64 {
-    let files = ["", "-wal"].map(|suffix| state_dir.join(format!("{FILE}{suffix}")));
-    let sizes = files.iter().filter_map(|file| fs::metadata(file).ok());
-    sizes.map(|found| found.len()).sum()
-}
+/// So many write to a server at a time: while one waits for it, another one works.
+const WRITERS: usize = 4;
+/// Transactions that have waited for each other are done again so often.
+const ATTEMPTS: usize = 8;
+/// After so long it is seen again whether there are partitions for what comes.
+const DAY_NS: i64 = 24 * 60 * 60 * 1_000_000_000;
 
 /// Says what of a host's log is on the disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,34 +77,47 @@ pub struct Acknowledged {
     pub skew_ns: i64,
 }
 
-/// Writes what hosts send. One store may be shared by threads, and one file by processes.
+/// Writes what hosts send. One store may be shared by threads, and one file or database by processes.
 pub struct Store {
-    writer: Mutex<Writer>,
-    path: PathBuf,
+    writers: Vec<Mutex<Writer>>,
+    /// Whose turn it is where all are at work.
+    next: AtomicUsize,
+    location: Location,
 }
 
 struct Writer {
     connection: Connection,
     names: Names,
+    /// Until when there are partitions for what comes.
+    partitioned: Timestamp,
 }
 
 impl Store {
-    /// Opens the store in a state directory, or begins one.
-    pub fn open(state_dir: &Path) -> Result<Self, Error> {
-        let path = database(state_dir);
-        let writer = Writer {
-            connection: connection::open_to_write(&path)?,
-            names: Names::default(),
+    /// Opens a store, or begins one.
+    pub fn open(location: &Location) -> Result<Self, Error> {
+        let writers = match location {
+            Location::File(_) => 1,
+            Location::Server(_) => WRITERS,
+        };
+        let writer = || {
+            Ok(Mutex::new(Writer {
+                connection: location.open_to_fold()?,
+                names: Names::default(),
+                partitioned: Timestamp::from_nanos(i64::MIN),
+            }))
         };
         Ok(Self {
-            writer: Mutex::new(writer),
-            path,
+            writers: (0..writers)
+                .map(|_| writer())
+                .collect::<Result<_, Error>>()?,
+            next: AtomicUsize::new(0),
+            location: location.clone(),
         })
     }
 
-    /// Where the database is.
-    pub fn path(&self) -> &Path {
-        &self.path
+    /// Where the store is.
+    pub fn location(&self) -> &Location {
+        &self.location
     }
 
     /// Takes a batch, and returns once it is durable.
@@ -132,8 +144,47 @@ impl Store {
         batches: &[(&HostId, &Batch)],
         received: Timestamp,
     ) -> Result<Vec<Acknowledged>, Error> {
-        let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
-        let Writer { connection, names } = &mut *writer;
+        let mut writer = self.writer();
+        let mut attempts = ATTEMPTS;
+        loop {
+            attempts -= 1;
+            let taken = writer.take(batches, received);
+            if attempts == 0 || !taken.as_ref().is_err_and(Error::is_a_clash) {
+                return taken;
+            }
+        }
+    }
+
+    /// One that is not at work, or the next one that will not be.
+    fn writer(&self) -> MutexGuard<'_, Writer> {
+        let idle = self
+            .writers
+            .iter()
+            .find_map(|writer| writer.try_lock().ok());
+        idle.unwrap_or_else(|| {
+            let next = self.next.fetch_add(1, Ordering::Relaxed) % self.writers.len();
+            self.writers[next]
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+        })
+    }
+}
+
+impl Writer {
+    fn take(
+        &mut self,
+        batches: &[(&HostId, &Batch)],
+        received: Timestamp,
+    ) -> Result<Vec<Acknowledged>, Error> {
+        let Self {
+            connection,
+            names,
+            partitioned,
+        } = self;
+        if connection.server().is_some() && *partitioned <= received {
+            postgres::make_partitions(connection, received)?;
+            *partitioned = received.plus_nanos(DAY_NS);
+        }
         let taken = ingest::take(connection, names, batches, received);
         if taken.is_err() {
             // What was noted of rows that are not there after all.

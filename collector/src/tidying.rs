@@ -1,6 +1,5 @@
 //! Tidies the store from time to time while the server serves.
 
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
@@ -8,7 +7,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use crate::clock::now;
-use crate::store::{Error, Tidy};
+use crate::store::{Error, Location, Tidy};
 
 /// After the start hosts come first.
 const FIRST: Duration = Duration::from_mins(1);
@@ -23,12 +22,12 @@ pub struct Tidying {
 }
 
 impl Tidying {
-    /// Begins to keep what is not older than `keep` in the store in a file.
-    pub fn begin(database: PathBuf, keep: Duration) -> Self {
-        Self::begin_after(FIRST, database, keep)
+    /// Begins to keep what is not older than `keep` in a store.
+    pub fn begin(location: Location, keep: Duration) -> Self {
+        Self::begin_after(FIRST, location, keep)
     }
 
-    fn begin_after(first: Duration, database: PathBuf, keep: Duration) -> Self {
+    fn begin_after(first: Duration, location: Location, keep: Duration) -> Self {
         let (end, ended) = mpsc::channel::<()>();
         let is_ended = Arc::new(AtomicBool::new(false));
         let told = Arc::clone(&is_ended);
@@ -36,7 +35,7 @@ impl Tidying {
             let mut wait = first;
             while ended.recv_timeout(wait) == Err(RecvTimeoutError::Timeout) {
                 wait = EVERY;
-                let done = tidy(&database, keep, &told);
+                let done = tidy(&location, keep, &told);
                 done.unwrap_or_else(|error| tracing::error!("{error}"));
             }
         });
@@ -57,11 +56,11 @@ impl Drop for Tidying {
     }
 }
 
-fn tidy(database: &Path, keep: Duration, is_ended: &AtomicBool) -> Result<(), Error> {
+fn tidy(location: &Location, keep: Duration, is_ended: &AtomicBool) -> Result<(), Error> {
     let keep = i64::try_from(keep.as_nanos()).unwrap_or(i64::MAX);
     let horizon = now().plus_nanos(-keep);
     let is_ended = || is_ended.load(Ordering::Relaxed);
-    let tidied = Tidy::open(database)?.run(horizon, &is_ended)?;
+    let tidied = Tidy::open(location)?.run(horizon, &is_ended)?;
     if !tidied.is_empty() {
         let (changes, freed_bytes) = (tidied.changes, tidied.freed_bytes);
         tracing::info!(
@@ -75,15 +74,16 @@ fn tidy(database: &Path, keep: Duration, is_ended: &AtomicBool) -> Result<(), Er
 mod tests {
     use super::*;
     use crate::fleet::Fleet as _;
-    use crate::store::{Reader, Store, database};
+    use crate::store::{Reader, Store};
 
     #[test]
     fn it_keeps_so_much_and_ends_when_it_is_told() {
         let folder = tempfile::tempdir().unwrap();
-        drop(Store::open(folder.path()).unwrap());
-        let horizon = || Reader::open(folder.path()).unwrap().horizon().unwrap();
+        let location = Location::within(folder.path());
+        drop(Store::open(&location).unwrap());
+        let horizon = || Reader::open(&location).unwrap().horizon().unwrap();
         let day = Duration::from_hours(24);
-        let begin = |first| Tidying::begin_after(first, database(folder.path()), day);
+        let begin = |first| Tidying::begin_after(first, location.clone(), day);
         drop(begin(FIRST));
         assert_eq!(horizon(), None);
         let earliest = now().plus_nanos(-86_400_000_000_000);

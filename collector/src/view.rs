@@ -21,7 +21,6 @@ mod suspects;
 mod timeline;
 mod turns;
 
-use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -44,7 +43,7 @@ use self::turns::Turns;
 use crate::clock::now;
 use crate::metrics::{CONTENT_TYPE, FleetNow, Metrics};
 use crate::questions::Roster;
-use crate::store::{self, EnrolledHost, Reader, Scope, ViewTokenReader, database};
+use crate::store::{self, EnrolledHost, Location, Reader, Scope, ViewTokenReader};
 
 /// An answer is made within this, or not at all.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -54,7 +53,7 @@ const STALE_NS: i64 = 15 * 60 * 1_000_000_000;
 /// What the handlers work with.
 #[derive(Clone)]
 pub struct ViewState {
-    state_dir: Arc<PathBuf>,
+    location: Location,
     access: Access,
     turns: Turns,
     metrics: Arc<Metrics>,
@@ -62,10 +61,10 @@ pub struct ViewState {
 
 impl ViewState {
     /// Opens the store to read, which a collector has made.
-    pub fn open(state_dir: &Path, metrics: Arc<Metrics>) -> Result<Self, store::Error> {
-        let tokens = ViewTokenReader::open(&database(state_dir))?;
+    pub fn open(location: &Location, metrics: Arc<Metrics>) -> Result<Self, store::Error> {
+        let tokens = ViewTokenReader::open(location)?;
         Ok(Self {
-            state_dir: Arc::new(state_dir.to_owned()),
+            location: location.clone(),
             access: Access::new(Arc::new(Mutex::new(tokens))),
             turns: Turns::default(),
             metrics,
@@ -125,7 +124,7 @@ async fn answer_in_turn(
     // Who goes away leaves the work behind, which keeps its place until its time is over.
     let body = tokio::task::spawn_blocking(move || {
         let _turn = turn;
-        let asked = Asked::begin(&state.state_dir, params, viewer.scopes, begun + PATIENCE)?;
+        let asked = Asked::begin(&state.location, params, viewer.scopes, begun + PATIENCE)?;
         let body = (question.ask)(&asked);
         state.metrics.asked(question.name, begun.elapsed());
         body
@@ -144,15 +143,15 @@ async fn metrics(State(state): State<ViewState>, headers: HeaderMap) -> Result<R
     let turn = state.turns.take_for_metrics().await?;
     let text = tokio::task::spawn_blocking(move || {
         let _turn = turn;
-        let fleet = fleet_now(&state.state_dir, now(), Instant::now() + PATIENCE)?;
+        let fleet = fleet_now(&state.location, now(), Instant::now() + PATIENCE)?;
         Ok::<_, Error>(state.metrics.text(&fleet)?)
     });
     let text = text.await??;
     Ok(([(header::CONTENT_TYPE, CONTENT_TYPE)], text).into_response())
 }
 
-fn fleet_now(state_dir: &Path, now: Timestamp, deadline: Instant) -> Result<FleetNow, Error> {
-    let fleet = Reader::open_until(state_dir, deadline)?;
+fn fleet_now(location: &Location, now: Timestamp, deadline: Instant) -> Result<FleetNow, Error> {
+    let fleet = Reader::open_until(location, deadline)?;
     let roster = Roster::read(&fleet, now.plus_nanos(-STALE_NS))?;
     let enrolled = fleet.enrolled()?;
     let hosts = roster.all().iter();
@@ -165,6 +164,6 @@ fn fleet_now(state_dir: &Path, now: Timestamp, deadline: Instant) -> Result<Flee
         revoked: enrolled.len() - may.clone().count(),
         rewritten: may.clone().filter(|host| host.rewritten.is_some()).count(),
         expired: may.filter(|host| is_over(host)).count(),
-        store_bytes: store::size_bytes(state_dir),
+        store_bytes: fleet.bytes(location)?,
     })
 }

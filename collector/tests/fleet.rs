@@ -13,7 +13,7 @@ use simulation::host::{Host, through_a_frame};
 use simulation::inventory::{Role, attributes, file, setting, subject};
 use simulation::truths;
 use tempfile::TempDir;
-use tracer_collector::store::Store;
+use tracer_collector::store::{Location, Store};
 
 const MINUTE_NS: i64 = 60_000_000_000;
 
@@ -37,7 +37,7 @@ impl Fleet {
     /// Hosts by number, of which each second is a database server, and the first two are for tests.
     fn of(count: u64) -> Self {
         let state_dir = tempfile::tempdir().unwrap();
-        let store = Store::open(state_dir.path()).unwrap();
+        let store = Store::open(&Location::within(state_dir.path())).unwrap();
         let role = |number: u64| {
             if number.is_multiple_of(2) {
                 Role::Db

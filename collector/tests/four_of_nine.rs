@@ -11,7 +11,7 @@ use simulation::deeds::{change, person};
 use simulation::host::{Host, through_a_frame};
 use simulation::inventory::{Role, attributes, hostname, setting, subject, with_address};
 use simulation::truths;
-use tracer_collector::store::Store;
+use tracer_collector::store::{Location, Store};
 
 const MINUTE_NS: i64 = 60_000_000_000;
 const BAD: [u64; 4] = [1, 2, 3, 4];
@@ -76,7 +76,7 @@ impl Nine {
 
     fn new() -> Self {
         let state_dir = tempfile::tempdir().unwrap();
-        let store = Store::open(state_dir.path()).unwrap();
+        let store = Store::open(&Location::within(state_dir.path())).unwrap();
         for number in 1..=9 {
             let mut host = Host::new(number, Role::Db);
             let id = host.id();

@@ -16,12 +16,17 @@ use simulation::inventory::{Role, setting, subject};
 use tempfile::TempDir;
 use tracer_collector::fleet::{Fleet as _, LogQuery};
 use tracer_collector::store::{
-    Applicant, Certificate, Enrolment, HealthReader, Permit, Reader, Store, back_up, database,
+    Applicant, Certificate, Enrolment, HealthReader, Location, Permit, Reader, Store, back_up,
 };
 
 /// Minutes before now.
 fn ago(minutes: i64) -> Timestamp {
     Timestamp::from_parts(jiff::Timestamp::now().as_second() - minutes * 60, 0)
+}
+
+/// The store's file.
+fn file_in(state_dir: &Path) -> PathBuf {
+    state_dir.join("collector.db")
 }
 
 fn run(state_dir: &Path, args: &[&str]) -> Output {
@@ -63,7 +68,7 @@ impl Collector {
         let state = tempfile::tempdir().unwrap();
         done(&run(state.path(), &["enrol", "--json"]));
         let mut collector = Self {
-            store: Store::open(state.path()).unwrap(),
+            store: Store::open(&Location::within(state.path())).unwrap(),
             state,
             copies: tempfile::tempdir().unwrap(),
             hosts: (1..=3).map(|number| Host::new(number, Role::Db)).collect(),
@@ -153,10 +158,10 @@ fn a_store_that_was_put_back_answers_as_it_did_when_the_copy_was_taken() {
     names.retain(|name| name != "collector.db-wal" && name != "collector.db-shm");
     assert_eq!(names, ["authority.pem", "collector.db"]);
     // The key is not left behind in the store.
-    let store = fs::read(database(other.path())).unwrap();
+    let store = fs::read(file_in(other.path())).unwrap();
     assert!(!store.windows(11).any(|some| some == b"PRIVATE KEY"));
     // Hosts go on where the copy ends, each change once.
-    let store = Store::open(other.path()).unwrap();
+    let store = Store::open(&Location::within(other.path())).unwrap();
     for host in &mut collector.hosts {
         let mut again = Host::new(host.number, Role::Db);
         let values = [Some(setting("10")), Some(setting("20"))];
@@ -200,7 +205,7 @@ fn a_store_that_was_put_back_answers_as_it_did_when_the_copy_was_taken() {
 fn copies_that_are_taken_while_hosts_send_are_each_of_one_moment() {
     let mut collector = Collector::new();
     let copies = tempfile::tempdir().unwrap();
-    let store = database(collector.path());
+    let store = file_in(collector.path());
     let is_over = AtomicBool::new(false);
     let counts = thread::scope(|scope| {
         scope.spawn(|| {
@@ -212,7 +217,7 @@ fn copies_that_are_taken_while_hosts_send_are_each_of_one_moment() {
             .map(|number| {
                 let folder = copies.path().join(number.to_string());
                 fs::create_dir(&folder).unwrap();
-                let made = back_up(&store, &database(&folder), None, ago(0));
+                let made = back_up(&store, &file_in(&folder), None, ago(0));
                 made.map(|copy| (folder, copy.changes))
             })
             .collect();
@@ -222,9 +227,11 @@ fn copies_that_are_taken_while_hosts_send_are_each_of_one_moment() {
     });
     let counts: Vec<_> = counts.into_iter().map(Result::unwrap).collect();
     for (folder, changes) in &counts {
-        let damage = HealthReader::open(&database(folder)).unwrap().damage(true);
+        let damage = HealthReader::open(&Location::within(folder))
+            .unwrap()
+            .damage(true);
         assert_eq!(damage.unwrap(), [""; 0]);
-        let copy = Reader::open(folder).unwrap();
+        let copy = Reader::open(&Location::within(folder)).unwrap();
         let hosts = copy.hosts().unwrap();
         let all = LogQuery {
             limit: usize::MAX,
@@ -271,7 +278,7 @@ fn what_is_no_whole_copy_is_refused_and_leaves_nothing() {
     let (code, told) = refused(&collector.copies.path().join("none"), &[]);
     assert!(code == Some(4) && told.contains("No such file"), "{told}");
     // A store is not a copy: what is in its log would be missing.
-    let (code, told) = refused(&database(collector.path()), &[]);
+    let (code, told) = refused(&file_in(collector.path()), &[]);
     assert!(code == Some(4) && told.contains("no copy that"), "{told}");
     let other_program = collector.copies.path().join("songs.db");
     fs::copy(&file, &other_program).unwrap();
@@ -395,7 +402,7 @@ fn doctor_looks_at_the_authority_and_who_can_read_it() {
 #[test]
 fn doctor_names_hosts_to_look_at() {
     let collector = Collector::new();
-    let mut enrolment = Enrolment::open(&database(collector.path())).unwrap();
+    let mut enrolment = Enrolment::open(&Location::within(collector.path())).unwrap();
     let hash = [7; 32];
     let permit = Permit {
         hostname: None,
@@ -434,7 +441,7 @@ fn doctor_finds_a_damaged_store_and_one_that_is_not_there() {
         state: dir, store, ..
     } = Collector::new();
     drop(store);
-    let path = database(dir.path());
+    let path = file_in(dir.path());
     let mut bytes = fs::read(&path).unwrap();
     // A page in the middle, of whichever table.
     let (page, middle) = (4096, bytes.len() / 2 / 4096 * 4096);

@@ -11,7 +11,7 @@ use tracer_collector::fleet::HostId;
 use tracer_collector::questions::{
     Comparison, Noise, Roster, Side, SuspectQuery, compare, explain, outliers, suspects,
 };
-use tracer_collector::store::{Reader, Store};
+use tracer_collector::store::{Location, Reader, Store};
 
 type Named = (Kind, &'static str, FactValue);
 
@@ -28,7 +28,7 @@ struct Fleet {
 impl Fleet {
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let store = Store::open(folder.path()).unwrap();
+        let store = Store::open(&Location::within(folder.path())).unwrap();
         Self { folder, store }
     }
 
@@ -78,7 +78,7 @@ impl Fleet {
 
     /// The fleet as it is now, with whoever has not reported for an hour stale.
     fn read(&self) -> (Reader, Roster) {
-        let reader = Reader::open(self.folder.path()).unwrap();
+        let reader = Reader::open(&Location::within(self.folder.path())).unwrap();
         let roster = Roster::read(&reader, time(940)).unwrap();
         (reader, roster)
     }

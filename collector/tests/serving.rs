@@ -5,20 +5,20 @@
     reason = "what goes wrong here is a test that fails"
 )]
 
+#[path = "serving/host.rs"]
+mod host;
+
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use change::Timestamp;
 use change::wire::{
-    ACKNOWLEDGED, BATCHES, Batch, COLLECTOR_NAME, ChainHead, Content, ENROL, EnrolBody,
-    EnrolledBody, MISSING, RENEW, RenewBody, Sender, Token, encode, hex,
+    ACKNOWLEDGED, BATCHES, Batch, COLLECTOR_NAME, Content, ENROL, EnrolBody, MISSING, RENEW,
+    RenewBody, Token, encode, hex,
 };
-use change::{Certainty, Change, FactValue, Kind, Op, Subject, Text, Timestamp};
-use rcgen::{CertificateParams, KeyPair};
-use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
-use rustls::{ClientConfig, RootCertStore};
+use rcgen::KeyPair;
+use rustls::pki_types::ServerName;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use tempfile::TempDir;
@@ -29,11 +29,11 @@ use tokio_rustls::TlsConnector;
 use tracer_collector::authority::Authority;
 use tracer_collector::serve::{Server, Serving, Viewing};
 use tracer_collector::store::{
-    Enrolment, Permit, Scope, ViewToken, ViewTokens, back_up, database, take_backup,
+    Enrolment, Location, Permit, Scope, ViewToken, ViewTokens, back_up, take_backup,
 };
 use tracer_collector::view::Secret;
 
-const MACHINE: &str = "5f3c";
+use self::host::{Host, MACHINE, batch, exchange, head, now, request, send, tls};
 
 /// A collector on a port of its own; ends when dropped.
 struct Collector {
@@ -41,16 +41,6 @@ struct Collector {
     address: SocketAddr,
     view: SocketAddr,
     _stop: oneshot::Sender<()>,
-}
-
-/// What a host has after it was enrolled.
-struct Host {
-    key: String,
-    given: EnrolledBody,
-}
-
-fn now() -> Timestamp {
-    Timestamp::from_nanos(i64::try_from(jiff::Timestamp::now().as_nanosecond()).unwrap())
 }
 
 fn in_seconds(seconds: i64) -> Timestamp {
@@ -65,6 +55,7 @@ impl Collector {
     async fn start_in(state: TempDir) -> Self {
         let server = Server::open(&Serving {
             state_dir: state.path().to_owned(),
+            location: Location::within(state.path()),
             certificate_lifetime: Duration::from_hours(1),
             rules: None,
         });
@@ -95,8 +86,8 @@ impl Collector {
         Authority::open(self.state.path(), now()).unwrap()
     }
 
-    fn store(&self) -> PathBuf {
-        database(self.state.path())
+    fn store(&self) -> Location {
+        Location::within(self.state.path())
     }
 
     fn token(&self, number: u8, expires: Timestamp) -> Token {
@@ -162,20 +153,14 @@ impl Collector {
         (method, target): (&str, &str),
         body: &[u8],
     ) -> std::io::Result<(u16, Value)> {
-        let head = format!(
-            "{method} {target} HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-type: application/json\r\n\
-             content-length: {}\r\n\r\n",
-            body.len()
-        );
-        let answer = self.send(host, head.as_bytes(), body).await?;
-        let text = String::from_utf8_lossy(&answer).into_owned();
-        let status = text
-            .split(' ')
-            .nth(1)
-            .and_then(|status| status.parse().ok());
-        let (_, body) = text.split_once("\r\n\r\n").unwrap_or_default();
-        let body = serde_json::from_str(body).unwrap_or(Value::String(body.to_owned()));
-        Ok((status.ok_or(std::io::ErrorKind::UnexpectedEof)?, body))
+        let authority = self.authority();
+        exchange(
+            (self.address, authority.pem()),
+            host,
+            (method, target),
+            body,
+        )
+        .await
     }
 
     /// What `/metrics` says to whoever trusts the authority.
@@ -210,94 +195,8 @@ impl Collector {
         head: &[u8],
         body: &[u8],
     ) -> std::io::Result<Vec<u8>> {
-        let name = ServerName::try_from(COLLECTOR_NAME).unwrap();
-        let connector = TlsConnector::from(Arc::new(tls(self.authority().pem(), host)));
-        let stream = TcpStream::connect(self.address).await?;
-        let mut stream = connector.connect(name, stream).await?;
-        stream.write_all(head).await?;
-        // Who is refused at once may find the rest of its body unwanted.
-        drop(stream.write_all(body).await);
-        let mut answer = Vec::new();
-        drop(stream.read_to_end(&mut answer).await);
-        Ok(answer)
-    }
-}
-
-fn tls(authority: &str, host: Option<&Host>) -> ClientConfig {
-    let mut roots = RootCertStore::empty();
-    roots
-        .add(CertificateDer::from_pem_slice(authority.as_bytes()).unwrap())
-        .unwrap();
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let builder = ClientConfig::builder_with_provider(provider)
-        .with_protocol_versions(&[&rustls::version::TLS13])
-        .unwrap()
-        .with_root_certificates(roots);
-    match host {
-        None => builder.with_no_client_auth(),
-        Some(Host { key, given }) => {
-            let certificate = CertificateDer::from_pem_slice(given.certificate.as_bytes()).unwrap();
-            let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).unwrap();
-            builder
-                .with_client_auth_cert(vec![certificate], key)
-                .unwrap()
-        }
-    }
-}
-
-fn request(key: &KeyPair) -> String {
-    let params = CertificateParams::new(Vec::new()).unwrap();
-    params.serialize_request(key).unwrap().pem().unwrap()
-}
-
-fn change(seq: u64) -> Change {
-    Change {
-        host: MACHINE.to_owned(),
-        hostname: "host".to_owned(),
-        seq,
-        time: Timestamp::from_nanos(i64::try_from(seq).unwrap()),
-        subject: Subject {
-            kind: Kind::Sysctl,
-            key: Text::from("vm.swappiness"),
-        },
-        op: Op::Set,
-        from: None,
-        before: None,
-        after: Some(FactValue::Setting {
-            value: seq.to_string(),
-        }),
-        certainty: Certainty::Exact,
-        between: None,
-        run: None,
-        operations: 1,
-        notes: Vec::new(),
-        package: None,
-        actor: None,
-    }
-}
-
-fn head(seq: u64, branch: &str) -> Option<ChainHead> {
-    let hash = hex(&Sha256::digest(format!("{branch}{seq}")));
-    (seq > 0).then_some(ChainHead { seq, hash })
-}
-
-/// The changes from one number to another, of a log that has only one past.
-fn batch(from: u64, to: u64) -> Batch {
-    Batch {
-        sender: Sender {
-            machine: MACHINE.to_owned(),
-            hostname: "host".to_owned(),
-            tracer: "0".to_owned(),
-            log: "log".to_owned(),
-            ..Sender::default()
-        },
-        sent: now(),
-        first_seq: from,
-        newest_seq: to,
-        before: head(from - 1, ""),
-        chain: head(to, ""),
-        changes: (from..=to).map(change).collect(),
-        ..Batch::default()
+        let authority = self.authority();
+        send((self.address, authority.pem()), host, head, body).await
     }
 }
 
@@ -646,7 +545,13 @@ async fn hosts_go_on_after_the_collector_was_put_back_from_a_copy() {
     assert_eq!(collector.push(&gone, &batch_of_gone(1, 3)).await.0, 200);
     let copy = collector.state.path().join("copy");
     let authority = std::fs::read_to_string(collector.state.path().join("authority.pem")).unwrap();
-    back_up(&collector.store(), &copy, Some(&authority), now()).unwrap();
+    back_up(
+        collector.store().file().unwrap(),
+        &copy,
+        Some(&authority),
+        now(),
+    )
+    .unwrap();
 
     // What comes after the copy: changes, a certificate, a host.
     assert_eq!(collector.push(&host, &batch(11, 20)).await.0, 200);
@@ -665,7 +570,13 @@ async fn hosts_go_on_after_the_collector_was_put_back_from_a_copy() {
 
     let state = tempfile::tempdir().unwrap();
     Authority::restore(state.path(), &authority).unwrap();
-    let draft = take_backup(&copy, state.path(), None, now()).unwrap();
+    let draft = take_backup(
+        &copy,
+        Location::within(state.path()).file().unwrap(),
+        None,
+        now(),
+    )
+    .unwrap();
     draft.keep().unwrap();
     let restored = Collector::start_in(state).await;
     let asked = format!("{ACKNOWLEDGED}?log=log");

@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use simulation::deeds::{change, person, run};
 use simulation::inventory::{attributes, setting, subject};
 use tracer_collector::fleet::HostId;
-use tracer_collector::store::Store;
+use tracer_collector::store::{Location, Store};
 
 const OLD: &str = "worker_connections 768;\n";
 const NEW: &str = "worker_connections 4096;\n";
@@ -154,7 +154,7 @@ fn command(state_dir: &Path) -> Command {
 impl Collector {
     fn start() -> Self {
         let state = tempfile::tempdir().unwrap();
-        let store = Store::open(state.path()).unwrap();
+        let store = Store::open(&Location::within(state.path())).unwrap();
         for number in 1..=6 {
             let id = HostId(format!("machine-{number}"));
             let [baseline, log] = batches(number);

@@ -18,8 +18,19 @@ pub(crate) fn entry(
     made_from: &[&[u8]],
     build: impl FnOnce(&Path) -> Result<()>,
 ) -> Result<PathBuf> {
+    let complete = entry_in(&folder(kind)?, name, made_from, build);
+    complete.with_context(|| format!("build {kind}"))
+}
+
+/// Returns the folder `NAME-HASH` of another folder, likewise.
+pub(crate) fn entry_in(
+    folder: &Path,
+    name: &str,
+    made_from: &[&[u8]],
+    build: impl FnOnce(&Path) -> Result<()>,
+) -> Result<PathBuf> {
     let hash = &key(made_from)[..12];
-    let complete = folder(kind)?.join(format!("{name}-{hash}"));
+    let complete = folder.join(format!("{name}-{hash}"));
     // Two xtasks at once build it once.
     let _lock = lock(&complete.with_file_name(format!(".{name}-{hash}.lock")))?;
     if complete.exists() {
@@ -30,7 +41,7 @@ pub(crate) fn entry(
         fs::remove_dir_all(&partial).with_context(|| format!("remove `{}`", partial.display()))?;
     }
     fs::create_dir_all(&partial).with_context(|| format!("create `{}`", partial.display()))?;
-    build(&partial).with_context(|| format!("build {kind}/{name}"))?;
+    build(&partial).with_context(|| format!("build {name}"))?;
     fs::rename(&partial, &complete)
         .with_context(|| format!("rename to `{}`", complete.display()))?;
     Ok(complete)

@@ -6,9 +6,9 @@ use std::process::Command;
 use anyhow::Result;
 use clap::Args;
 
-use crate::build;
 use crate::output::step;
 use crate::process::run as run_command;
+use crate::{build, postgres};
 
 #[derive(Args)]
 pub(crate) struct FleetArgs {
@@ -21,6 +21,12 @@ pub(crate) struct FleetArgs {
     /// Keep the store in this directory; without it the store is removed at the end
     #[arg(long, value_name = "DIR")]
     state_dir: Option<PathBuf>,
+    /// Keep the store on this PostgreSQL server, `postgres://…`; with `own` on one that is begun for it and ends with it
+    #[arg(long, value_name = "URL", conflicts_with = "state_dir")]
+    store: Option<String>,
+    /// How many threads send at a time
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    senders: usize,
 }
 
 /// Fills a store, asks it the questions, and prints what each cost. Fails where a question does not find what was
@@ -30,6 +36,8 @@ pub(crate) fn run(args: &FleetArgs) -> Result<()> {
         hosts,
         changes,
         state_dir,
+        store,
+        senders,
     } = args;
     step(format!("simulate a fleet of {hosts} hosts"));
     let mut cargo = Command::new("cargo");
@@ -45,6 +53,11 @@ pub(crate) fn run(args: &FleetArgs) -> Result<()> {
         .arg(format!("--hosts={hosts}"))
         .arg(format!("--changes={changes}"))
         .current_dir(build::root());
+    cargo.arg(format!("--senders={senders}"));
+    if let Some(url) = store {
+        cargo.arg("--store").arg(url);
+        postgres::hand_to(&mut cargo)?;
+    }
     if let Some(dir) = state_dir {
         cargo.arg("--state-dir").arg(std::path::absolute(dir)?);
     }

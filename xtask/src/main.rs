@@ -12,6 +12,7 @@ mod guests;
 mod kernels;
 mod mirror;
 mod output;
+mod postgres;
 mod process;
 mod run;
 mod test;

@@ -19,7 +19,7 @@ use crate::kernels::{self, Kernel};
 use crate::output::{line, step};
 use crate::process::follow;
 use crate::tools::{Need, install_missing};
-use crate::{build, check, fuzz, guests};
+use crate::{build, check, fuzz, guests, postgres};
 
 #[derive(Args)]
 pub(crate) struct TestArgs {
@@ -196,6 +196,7 @@ fn prepare(lines: &[String], debian: bool) -> Result<Vec<Kernel>> {
 fn unit(summary: &mut Summary) -> Result<()> {
     step("test: unit");
     let mut cargo = Command::new("cargo");
+    postgres::hand_to(&mut cargo)?;
     follow_tests(
         cargo
             .args(["test", "--workspace"])

@@ -5,4 +5,5 @@ mod chance;
 pub mod deeds;
 pub mod host;
 pub mod inventory;
+pub mod server;
 pub mod truths;

@@ -2,10 +2,11 @@
 #![expect(clippy::print_stdout, reason = "what it prints is what it is for")]
 
 mod drift;
+mod spent;
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use anyhow::{Context as _, Result, ensure};
 use change::wire::{self, Batch};
@@ -13,6 +14,7 @@ use change::{Kind, Timestamp};
 use clap::Parser;
 use simulation::host::Host;
 use simulation::inventory::{Role, hostname, subject};
+use simulation::server::Server;
 use simulation::truths;
 use tempfile::TempDir;
 use tracer_collector::fleet::{Fleet as _, HostId, LogQuery};
@@ -21,7 +23,9 @@ use tracer_collector::questions::{
     GroupSide, Noise, Roster, Side, SuspectQuery, TimelineQuery, compare, compare_groups, explain,
     outliers, suspects, timeline,
 };
-use tracer_collector::store::{Reader, Store, Tidy, database};
+use tracer_collector::store::{Location, Reader, Store, Tidy};
+
+use self::spent::{Spent, rate};
 
 /// Fill a collector's store with a simulated fleet, ask it the questions, and print what each cost
 ///
@@ -38,6 +42,13 @@ struct Args {
     /// Keep the store in this directory, which must have none; without it the store is removed at the end
     #[arg(long, value_name = "DIR")]
     state_dir: Option<PathBuf>,
+    /// Keep the store on this PostgreSQL server, in a database or a schema without tables: `postgres://…`; with `own` on
+    /// one that is begun for it, and ends with it
+    #[arg(long, value_name = "URL", conflicts_with = "state_dir")]
+    store: Option<String>,
+    /// How many threads send at a time
+    #[arg(long, default_value_t = 1)]
+    senders: usize,
     /// At the end remove what was before the upgrade
     #[arg(long)]
     tidy: bool,
@@ -63,13 +74,24 @@ fn main() -> Result<()> {
     let temporary = temporary.as_ref().map(TempDir::path);
     let state_dir = args.state_dir.as_deref().or(temporary);
     let state_dir = state_dir.context("there is no folder for the store")?;
+    let own = args.store.as_ref().filter(|url| *url == "own");
+    let own = own.map(|_| Server::begin()).transpose()?;
+    let location = match (&own, &args.store) {
+        (Some(server), _) => server.place()?.parse()?,
+        (None, Some(url)) => url.parse()?,
+        (None, None) => Location::within(state_dir),
+    };
     println!("| what | cost |\n|---|---|");
-    fill(state_dir, &args)?;
-    let bytes = fs::metadata(state_dir.join("collector.db"))?.len();
+    fill((state_dir, &location), &args)?;
+    let bytes = Reader::open(&location)?.bytes(&location)?;
     println!("| store on the disk | {} MiB |", bytes >> 20);
-    ask(state_dir, &args)?;
+    if let Some(server) = &own {
+        // What its own housekeeping does within a minute or so.
+        timed_once("vacuum and analyze", || server.say("VACUUM ANALYZE"))?;
+    }
+    ask(&location, &args)?;
     if args.tidy {
-        tidy(state_dir)?;
+        tidy(&location)?;
     }
     println!("| most memory at any time | {} MiB |", peak_memory_mib()?);
     Ok(())
@@ -100,33 +122,36 @@ fn is_bad(number: u64) -> bool {
 }
 
 /// Sends each host's baseline, and then each host's log.
-fn fill(state_dir: &Path, args: &Args) -> Result<()> {
-    let store = Store::open(state_dir)?;
+fn fill((state_dir, location): (&Path, &Location), args: &Args) -> Result<()> {
+    let store = Store::open(location)?;
     let mut hosts: Vec<Host> = (1..=args.hosts)
         .map(|number| Host::new(number, role(number)))
         .collect();
     let (mut spent, mut facts) = (Spent::default(), 0);
-    for hosts in hosts.chunks(AT_ONCE) {
-        let mut frames = Vec::new();
-        for host in hosts {
-            frames.push((host.id(), wire::encode(&host.baseline(begun()))?));
-        }
-        facts += spent.on(|| take(&store, &frames, begun(), |batch| batch.facts.len()))?;
+    let senders = args.senders.max(1);
+    for hosts in hosts.chunks(AT_ONCE * senders) {
+        let frames = |host: &Host| Ok((host.id(), wire::encode(&host.baseline(begun()))?));
+        let frames = hosts.iter().map(frames).collect::<Result<Vec<_>>>()?;
+        let send = |frames| take(&store, frames, begun(), |batch| batch.facts.len());
+        facts += spent.on_each(frames.chunks(AT_ONCE), send)?;
     }
     rate("baseline", facts, "facts", spent);
     let path = state_dir.join("rules.toml");
     fs::write(&path, drift::rules())?;
-    let mut follower = Follower::open(state_dir, Some(&path), begun())?;
+    let mut follower = Follower::open(location, Some(&path), begun())?;
     drift::follow(&mut follower, "drift: the first look through all")?;
     let (mut spent, mut changes, mut bytes) = (Spent::default(), 0, 0);
-    for hosts in hosts.chunks_mut(AT_ONCE) {
+    for hosts in hosts.chunks_mut(AT_ONCE * senders) {
         let mut frames = Vec::new();
         for host in hosts {
             let batch = log_of(host, args.changes);
             frames.push((host.id(), wire::encode(&batch)?));
         }
         bytes += frames.iter().map(|(_, frame)| frame.len()).sum::<usize>();
-        changes += spent.on(|| take(&store, &frames, now(), |batch| batch.changes.len()))?;
+        // In as many parts as there are senders, however few hosts there are.
+        let part = frames.len().div_ceil(senders).clamp(1, AT_ONCE);
+        let send = |frames| take(&store, frames, now(), |batch| batch.changes.len());
+        changes += spent.on_each(frames.chunks(part), send)?;
     }
     rate("log", changes, "changes", spent);
     println!(
@@ -171,45 +196,9 @@ fn log_of(host: &mut Host, count: u64) -> Batch {
     host.log(changes, runs, now())
 }
 
-/// Time by the clock, and on the processor, which other programs may want, too.
-#[derive(Clone, Copy, Default)]
-struct Spent {
-    clock: Duration,
-    processor: Duration,
-}
-
-impl Spent {
-    /// Adds what a piece of work takes. All of it is done by this thread.
-    fn on<T>(&mut self, work: impl FnOnce() -> Result<T>) -> Result<T> {
-        let (begin, before) = (Instant::now(), on_processor()?);
-        let done = work()?;
-        self.clock += begin.elapsed();
-        self.processor += on_processor()?.saturating_sub(before);
-        Ok(done)
-    }
-}
-
-/// For how long this thread has run, by the kernel's own account.
-fn on_processor() -> Result<Duration> {
-    let stat = fs::read_to_string("/proc/thread-self/schedstat").context("read the time spent")?;
-    let nanos = stat.split(' ').next().and_then(|nanos| nanos.parse().ok());
-    nanos
-        .map(Duration::from_nanos)
-        .context("read the time spent")
-}
-
-fn rate(what: &str, count: usize, of: &str, spent: Spent) {
-    let a_second = |spent: Duration| 1_000_000_000 * count as u128 / spent.as_nanos().max(1);
-    println!(
-        "| {what}: {count} {of} | {} {of}/s, {} a second of processor time |",
-        a_second(spent.clock),
-        a_second(spent.processor)
-    );
-}
-
 /// Asks each question, and fails where the planted truth is not its first answer.
-fn ask(state_dir: &Path, args: &Args) -> Result<()> {
-    let reader = Reader::open(state_dir)?;
+fn ask(location: &Location, args: &Args) -> Result<()> {
+    let reader = Reader::open(location)?;
     let roster = Roster::read(&reader, begun())?;
     let noise = Noise::new(&[])?;
     let db = roster.group("role=db")?;
@@ -318,8 +307,8 @@ fn ask_of_all(reader: &Reader, roster: &Roster) -> Result<()> {
 }
 
 /// Removes nearly all of the log, and prints what that cost.
-fn tidy(state_dir: &Path) -> Result<()> {
-    let mut tidy = Tidy::open(&database(state_dir))?;
+fn tidy(location: &Location) -> Result<()> {
+    let mut tidy = Tidy::open(location)?;
     let begin = Instant::now();
     let planned = tidy.plan(upgraded())?;
     println!(
@@ -359,6 +348,14 @@ fn timed<T, E>(what: &str, mut ask: impl FnMut() -> Result<T, E>) -> Result<T, E
         Some(answer) => Ok(answer),
         None => ask(),
     }
+}
+
+/// Does something once, and prints what it took.
+fn timed_once<T>(what: &str, work: impl FnOnce() -> Result<T>) -> Result<T> {
+    let begin = Instant::now();
+    let done = work()?;
+    println!("| {what} | {:.1} s |", begin.elapsed().as_secs_f64());
+    Ok(done)
 }
 
 /// By the kernel's own account of this process.

@@ -10,12 +10,13 @@ use super::{Context, Error, Exit};
 use crate::authority;
 use crate::clock::now;
 use crate::output;
-use crate::store::{back_up, database};
+use crate::store::back_up;
 
 /// Copy the store and the authority's key to a file, while the collector runs or not
 ///
 /// The copy is of one moment, complete in one file, and readable for its owner only: who has it can answer as the
-/// collector, so keep it as a secret. An existing file is never overwritten. `restore` puts it back.
+/// collector, so keep it as a secret. An existing file is never overwritten. `restore` puts it back. A store on a
+/// PostgreSQL server is copied by `pg_dump` instead.
 #[derive(Debug, Args)]
 pub(super) struct BackupArgs {
     /// The copy, which must not exist yet
@@ -31,6 +32,12 @@ impl BackupArgs {
             file,
             without_authority,
         } = self;
+        let location = context.existing_location()?;
+        let Some(store) = location.file() else {
+            let what = "the store is on a server: copy it with `pg_dump --format=custom`, and keep `authority.pem` from \
+                        the state directory beside that";
+            return Err(Error::Usage(what.to_owned()));
+        };
         let state_dir = &context.global.state_dir;
         let authority = if without_authority {
             None
@@ -47,7 +54,7 @@ impl BackupArgs {
                 }
             }
         };
-        let backup = back_up(&database(state_dir), &file, authority.as_deref(), now())?;
+        let backup = back_up(store, &file, authority.as_deref(), now())?;
         let in_words = |backup: &_, _: &_| output::backup(&file.display().to_string(), backup);
         context.output.answer(&backup, in_words)?;
         Ok(Exit::Found)

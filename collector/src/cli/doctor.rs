@@ -22,8 +22,10 @@ impl DoctorArgs {
     pub(super) fn run(self, context: &Context) -> Result<Exit, Error> {
         let Self { thorough } = self;
         let stale_before = context.time("--stale-before", &context.global.stale_before)?;
+        let location = context.existing_location()?;
         let asked = doctor::Asked {
             state_dir: &context.global.state_dir,
+            location: &location,
             now: now(),
             stale_before,
             thorough,

@@ -11,7 +11,7 @@ use serde::Serialize;
 use super::{Context, Error, Exit};
 use crate::authority::Authority;
 use crate::clock::now;
-use crate::store::{Enrolment, Permit, database};
+use crate::store::{Enrolment, Permit, agree_on_authority};
 use crate::token_hash;
 
 /// Make a token with which one host can enrol, once
@@ -59,6 +59,8 @@ impl EnrolArgs {
         } = self;
         let state_dir = context.state_dir()?;
         let authority = Authority::open(state_dir, now())?;
+        let location = context.location()?;
+        agree_on_authority(&location, &authority.fingerprint())?;
         let mut secret = [0; 20];
         rustix::rand::getrandom(&mut secret, GetRandomFlags::empty()).map_err(|error| {
             Error::System {
@@ -77,7 +79,7 @@ impl EnrolArgs {
             replaces: replace,
             expires: Timestamp::from_nanos(now().as_nanos().saturating_add(lifetime)),
         };
-        Enrolment::open(&database(state_dir))?.permit(&token_hash(&token), &permit, now())?;
+        Enrolment::open(&location)?.permit(&token_hash(&token), &permit, now())?;
         let line = TokenLine {
             token: token.to_string(),
             expires: permit.expires,

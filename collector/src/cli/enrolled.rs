@@ -4,7 +4,7 @@ use clap::Args;
 
 use super::{Context, Error, Exit};
 use crate::output;
-use crate::store::{Enrolment, database};
+use crate::store::Enrolment;
 
 /// List the hosts that are enrolled, until when each one's certificate holds, and what is wrong
 ///
@@ -16,7 +16,7 @@ pub(super) struct EnrolledArgs {}
 impl EnrolledArgs {
     pub(super) fn run(self, context: &Context) -> Result<Exit, Error> {
         let Self {} = self;
-        let hosts = Enrolment::open(&database(context.state_dir()?))?.hosts()?;
+        let hosts = Enrolment::open(&context.location()?)?.hosts()?;
         for host in &hosts {
             context.output.answer(host, output::enrolled_line)?;
         }

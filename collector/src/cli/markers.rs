@@ -10,7 +10,7 @@ use crate::clock::now;
 use crate::fleet::{Fleet as _, Marker};
 use crate::output;
 use crate::selector::Selector;
-use crate::store::{Markers, database};
+use crate::store::Markers;
 
 /// A name is no longer than this, in bytes.
 const LONGEST_NAME: usize = 200;
@@ -75,7 +75,7 @@ impl MarkArgs {
             }
             None => None,
         };
-        let markers = Markers::open(&database(context.state_dir()?))?;
+        let markers = Markers::open(&context.location()?)?;
         let marker = markers.put(&Marker {
             id: 0,
             time,
@@ -104,7 +104,7 @@ struct Unmarked {
 impl UnmarkArgs {
     pub(super) fn run(self, context: &Context) -> Result<Exit, Error> {
         let Self { id } = self;
-        if !Markers::open(&database(context.state_dir()?))?.remove(id)? {
+        if !Markers::open(&context.location()?)?.remove(id)? {
             return Ok(Exit::Nothing);
         }
         let in_words = |unmarked: &Unmarked, _: &_| format!("marker {} is gone", unmarked.id);

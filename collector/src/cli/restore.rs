@@ -38,10 +38,16 @@ struct RestoredBody {
 impl RestoreArgs {
     pub(super) fn run(self, context: &Context) -> Result<Exit, Error> {
         let Self { file, hash } = self;
+        let location = context.existing_location()?;
+        let Some(store) = location.file() else {
+            let what =
+                "the store is on a server: put it back with `pg_restore` into an empty database";
+            return Err(Error::Usage(what.to_owned()));
+        };
         let state_dir = context.state_dir()?;
         let has_authority = refuse_what_is_in_use(state_dir)?;
         let restored = now();
-        let draft = take_backup(&file, state_dir, hash.as_deref(), restored)?;
+        let draft = take_backup(&file, store, hash.as_deref(), restored)?;
         let refuse = |what: &str| {
             Err(Error::Usage(format!(
                 "restore `{}`: {what}",

@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use super::{Context, Error, Exit};
 use crate::clock::now;
-use crate::store::{EnrolledHost, Enrolment, database};
+use crate::store::{EnrolledHost, Enrolment};
 
 /// Take the right to send away from a host, at once
 ///
@@ -24,7 +24,7 @@ struct Revoked<'a> {
 impl RevokeArgs {
     pub(super) fn run(self, context: &Context) -> Result<Exit, Error> {
         let Self { host } = self;
-        let mut enrolment = Enrolment::open(&database(context.state_dir()?))?;
+        let mut enrolment = Enrolment::open(&context.location()?)?;
         let hosts = enrolment.hosts()?;
         let host = find(&hosts, &host)?;
         if !enrolment.revoke(host, now())? {

@@ -13,7 +13,6 @@ use tokio::task::JoinHandle;
 
 use super::{Context, Error, Exit};
 use crate::serve::{Server, Serving, Viewing};
-use crate::store::database;
 use crate::tidying::Tidying;
 use crate::view;
 
@@ -59,11 +58,12 @@ impl ServeArgs {
         } = self;
         let serving = Serving {
             state_dir: context.state_dir()?.to_owned(),
+            location: context.location()?,
             certificate_lifetime,
             rules,
         };
         let server = Server::open(&serving)?;
-        let database = database(&serving.state_dir);
+        let location = serving.location.clone();
         let viewing = view.map(|address| Viewing {
             address,
             certificate: view_certificate,
@@ -86,7 +86,7 @@ impl ServeArgs {
                 None => None,
             };
             tracing::info!("listening on {}", local(&listener));
-            let tidying = keep.map(|keep| Tidying::begin(database, keep));
+            let tidying = keep.map(|keep| Tidying::begin(location, keep));
             server.run(listener, shutdown).await;
             if let Some(viewers) = viewers
                 && let Err(error) = viewers.await

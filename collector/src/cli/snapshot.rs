@@ -7,7 +7,7 @@ use super::{Context, Error, Exit};
 use crate::fleet::{Fleet as _, Snapshot};
 use crate::output;
 use crate::questions::{self, Roster, SnapshotBody};
-use crate::store::{Snapshots, database};
+use crate::store::Snapshots;
 
 /// Names are no longer than this, in bytes.
 const LONGEST_NAME: usize = 255;
@@ -79,7 +79,7 @@ impl SnapshotArgs {
             hosts,
         };
         check(&roster, &snapshot)?;
-        let mut snapshots = Snapshots::open(&database(context.state_dir()?))?;
+        let mut snapshots = Snapshots::open(&context.location()?)?;
         if !snapshots.make(&snapshot)? {
             return Err(Error::Usage(format!(
                 "make snapshot `{name}`: there is one of that name; `--remove` removes it"
@@ -118,7 +118,7 @@ fn check(roster: &Roster, snapshot: &Snapshot) -> Result<(), Error> {
 }
 
 fn remove(context: &Context, name: &str) -> Result<Exit, Error> {
-    let mut snapshots = Snapshots::open(&database(context.state_dir()?))?;
+    let mut snapshots = Snapshots::open(&context.location()?)?;
     if !snapshots.remove(name)? {
         return Err(questions::Error::UnknownSnapshot(name.to_owned()).into());
     }

@@ -6,7 +6,7 @@ use clap::{ArgGroup, Args};
 
 use super::{Context, Error, Exit};
 use crate::output;
-use crate::store::{Tidied, Tidy, database};
+use crate::store::{Tidied, Tidy};
 
 /// Remove what is too old to be kept, so that each moment since then stays as it was
 ///
@@ -62,7 +62,7 @@ impl TidyArgs {
         }
         // Only what is there is tidied: no store is begun.
         drop(context.reader()?);
-        let mut tidy = Tidy::open(&database(&context.global.state_dir))?;
+        let mut tidy = Tidy::open(&context.location()?)?;
         let tidied = if dry_run {
             tidy.plan(horizon)?
         } else {

@@ -12,7 +12,7 @@ use serde::Serialize;
 use super::{Context, Error, Exit};
 use crate::clock::now;
 use crate::output;
-use crate::store::{Scope, ViewToken, ViewTokenReader, ViewTokens, database};
+use crate::store::{Scope, ViewToken, ViewTokenReader, ViewTokens};
 use crate::view::Secret;
 
 /// Make, list and revoke the tokens of viewers, who ask over HTTP
@@ -123,7 +123,7 @@ impl MakeArgs {
             expires: made.plus_nanos(lifetime),
             revoked: None,
         };
-        let mut tokens = ViewTokens::open(&database(context.state_dir()?))?;
+        let mut tokens = ViewTokens::open(&context.location()?)?;
         if !tokens.keep(&secret.hash(), &token)? {
             return Err(Error::Usage(format!(
                 "make token `{name}`: there is one of that name; revoke it, or take another name",
@@ -144,7 +144,7 @@ impl MakeArgs {
 impl ListArgs {
     fn run(self, context: &Context) -> Result<Exit, Error> {
         let Self {} = self;
-        let tokens = ViewTokenReader::open(&database(&context.global.state_dir))?.all()?;
+        let tokens = ViewTokenReader::open(&context.existing_location()?)?.all()?;
         for token in &tokens {
             context.output.answer(token, output::token_line)?;
         }
@@ -155,7 +155,7 @@ impl ListArgs {
 impl RevokeArgs {
     fn run(self, context: &Context) -> Result<Exit, Error> {
         let Self { name } = self;
-        let mut tokens = ViewTokens::open(&database(context.state_dir()?))?;
+        let mut tokens = ViewTokens::open(&context.location()?)?;
         if !tokens.revoke(&name, now())? {
             return Err(Error::Usage(format!(
                 "revoke token `{name}`: no token of that name is good; see `tracer-collector token list`"

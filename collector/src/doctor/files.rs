@@ -9,7 +9,7 @@ use rustix::fs::statvfs;
 
 use super::check;
 use crate::authority;
-use crate::store::database;
+use crate::store::Location;
 
 /// With less room than this the collector may take no batch any more.
 const LEAST_BYTES: u64 = 256 << 20;
@@ -17,7 +17,7 @@ const LEAST_BYTES: u64 = 256 << 20;
 const LEAST_PART: u64 = 10;
 
 /// Whether nobody but the collector can read its files, and it can.
-pub(super) fn modes(state_dir: &Path) -> CheckBody {
+pub(super) fn modes(state_dir: &Path, location: &Location) -> CheckBody {
     let name = "files";
     let Ok(folder) = fs::metadata(state_dir) else {
         let detail = format!(
@@ -26,8 +26,9 @@ pub(super) fn modes(state_dir: &Path) -> CheckBody {
         );
         return check(name, CheckState::Missing, detail);
     };
-    let files = [authority::file(state_dir), database(state_dir)];
-    let files = files.into_iter().chain(beside(&database(state_dir)));
+    let store = location.file().into_iter();
+    let store = store.flat_map(|file| [file.to_owned()].into_iter().chain(beside(file)));
+    let files = [authority::file(state_dir)].into_iter().chain(store);
     let found = files.filter_map(|file| Some((fs::metadata(&file).ok()?, file)));
     let mut wrong = found.filter_map(|(found, file)| what_is_wrong(&folder, &found, &file));
     wrong.next().map_or_else(
@@ -67,7 +68,7 @@ fn what_is_wrong(folder: &Metadata, found: &Metadata, file: &Path) -> Option<Str
 }
 
 /// Whether there is room on the disk.
-pub(super) fn space(state_dir: &Path) -> CheckBody {
+pub(super) fn space(state_dir: &Path, location: &Location) -> CheckBody {
     let name = "disk";
     let found = match statvfs(state_dir) {
         Ok(found) => found,
@@ -75,8 +76,7 @@ pub(super) fn space(state_dir: &Path) -> CheckBody {
     };
     let left = found.f_bavail.saturating_mul(found.f_frsize);
     let all = found.f_blocks.saturating_mul(found.f_frsize);
-    let store = crate::store::size_bytes(state_dir);
-    room(left, all, store)
+    room(left, all, location.file_bytes().unwrap_or_default())
 }
 
 fn room(left: u64, all: u64, store: u64) -> CheckBody {

@@ -32,7 +32,7 @@ pub(super) struct Plan<'a> {
     members: Vec<HostSet>,
     open: Open<'a>,
     verdicts: HashMap<(usize, Option<ValueKey>), Verdict>,
-    /// Where people have changed something in this pass.
+    /// Where people have changed something lately, on the hosts that are gone through.
     people: BTreeSet<(HostKey, SubjectKey)>,
     wants_look: bool,
 }
@@ -96,6 +96,9 @@ impl<'a> Plan<'a> {
             let last = changes.last().map_or(host.durable, |last| last.seq);
             has_more |= last < host.durable;
             self.seen.insert(host.host, last);
+            let by_people = self.reader.changed_by_people(host.host)?;
+            let by_people = by_people.into_iter().map(|subject| (host.host, subject));
+            self.people.extend(by_people);
             for change in &changes {
                 self.change(change, &mut touched)?;
             }
@@ -122,9 +125,7 @@ impl<'a> Plan<'a> {
         let time = change.time.min(self.now);
         let since = time.plus_nanos(-self.rules.undone_within_ns);
         let is_human = change.author == Some(Author::Human);
-        let may_reverse = is_human
-            || self.people.contains(&(host, subject))
-            || self.reader.was_human_before(change, since)?;
+        let may_reverse = is_human || self.people.contains(&(host, subject));
         if may_reverse && let Some(reversal) = reversal(self.reader, change, since)? {
             self.passed.acts.push(Act::Reverse(reversal));
         }

@@ -11,7 +11,7 @@ use rusqlite::{Connection, OpenFlags};
 use serde::Serialize;
 
 use super::error::Doing as _;
-use super::{Error, connection};
+use super::{Error, sqlite};
 
 /// What is in a copy and in no store. `authority` is the file with the authority's key.
 const CREATE: &str = "
@@ -45,12 +45,12 @@ pub fn back_up(
     authority: Option<&str>,
     now: Timestamp,
 ) -> Result<Backup, Error> {
-    let connection = connection::open_to_copy(store)?;
+    let connection = sqlite::open_to_copy(store)?;
     // SQLite takes an empty file for none, and leaves its mode as it is.
     fs::File::options()
         .write(true)
         .create_new(true)
-        .mode(connection::MODE)
+        .mode(sqlite::MODE)
         .open(file)
         .map_err(|error| write_error(file, error))?;
     let copied = copy(&connection, file, authority, now);

@@ -3,17 +3,17 @@
 use std::sync::Arc;
 
 use change::{Certainty, Change, Note, Op, RenamedFrom, Text, Timestamp};
-use rusqlite::{Connection, Params, Row};
 use serde::{Deserialize, Serialize};
 
 use super::Error;
 use super::error::Doing as _;
 use super::facts::Referred;
 use super::names::{self, read_json};
+use super::sql::{self, Connection, Insert, Params, Row, ToValue as _, Value};
 use crate::fleet::{Glimpse, HostKey, SubjectKey, ValueKey};
 
 const SELECT: &str = "
-    SELECT c.host, h.machine, c.hostname, c.seq, c.time, s.kind, s.key, c.op, b.json, f.json, c.run, a.json, c.rest
+    SELECT h.machine, c.hostname, c.seq, c.time, s.kind, s.key, c.op, b.json, f.json, c.run, a.json, c.rest
     FROM changes c
     JOIN hosts h ON h.id = c.host
     JOIN subjects s ON s.id = c.subject
@@ -23,9 +23,14 @@ const SELECT: &str = "
 const SELECT_BETWEEN: &str =
     "SELECT host, seq, time, subject, after FROM changes WHERE time >= ?1 AND time < ?2";
 
-const INSERT: &str = "
-    INSERT INTO changes (host, seq, time, subject, op, before, after, run, actor, hostname, rest)
-    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)";
+const INSERT: Insert<11> = Insert {
+    table: "changes",
+    columns: [
+        "host", "seq", "time", "subject", "op", "before", "after", "run", "actor", "hostname",
+        "rest",
+    ],
+    on_conflict: "",
+};
 
 const SELECT_HISTORY: &str =
     "SELECT host, seq, time, subject, after FROM changes WHERE subject = ?1 ORDER BY time";
@@ -60,36 +65,81 @@ pub struct LogPlace {
     pub seq: u64,
 }
 
-/// What a change refers to besides its facts.
-pub(super) struct Whose {
+/// A change of a host that is to be written.
+pub(super) struct NewChange<'b> {
     pub(super) host: HostKey,
+    pub(super) change: &'b Change,
+    pub(super) referred: Referred,
     pub(super) actor: Option<i64>,
+    rest: Option<String>,
 }
 
-/// Writes a change.
-pub(super) fn write(
-    connection: &Connection,
-    change: &Change,
-    whose: &Whose,
-    referred: &Referred,
-) -> rusqlite::Result<()> {
+impl<'b> NewChange<'b> {
+    /// A change with what it refers to.
+    pub(super) fn new(
+        host: HostKey,
+        change: &'b Change,
+        referred: Referred,
+        actor: Option<i64>,
+    ) -> Self {
+        Self {
+            host,
+            change,
+            referred,
+            actor,
+            rest: rest_of(change),
+        }
+    }
+
+    fn row(&self) -> [Value<'_>; 11] {
+        let Change {
+            host: _,
+            hostname,
+            seq,
+            time,
+            subject: _,
+            op,
+            from: _,
+            before: _,
+            after: _,
+            certainty: _,
+            between: _,
+            run,
+            operations: _,
+            notes: _,
+            package: _,
+            actor: _,
+        } = self.change;
+        let Referred {
+            subject,
+            before,
+            after,
+        } = self.referred;
+        [
+            Value::Integer(Some(self.host.0.into())),
+            Value::Integer(Some(seq.cast_signed())),
+            Value::Integer(Some(time.as_nanos())),
+            Value::Integer(Some(subject.0)),
+            Value::Text(Some(op.as_str())),
+            Value::Integer(before.map(|value| value.0)),
+            Value::Integer(after.map(|value| value.0)),
+            Value::Integer(run.map(u64::cast_signed)),
+            Value::Integer(self.actor),
+            hostname.to_value(),
+            Value::Text(self.rest.as_deref()),
+        ]
+    }
+}
+
+fn rest_of(change: &Change) -> Option<String> {
     let Change {
-        host: _,
-        hostname,
-        seq,
-        time,
-        subject: _,
-        op,
         from,
-        before: _,
-        after: _,
         certainty,
         between,
-        run,
         operations,
         notes,
         package,
-        actor: _,
+        ..
     } = change;
     let rest = Rest {
         from: from.clone(),
@@ -99,23 +149,13 @@ pub(super) fn write(
         notes: notes.clone(),
         package: package.clone(),
     };
-    let rest = (rest != Rest::default())
-        .then(|| serde_json::to_string(&rest).expect("the rest of a change has a JSON form"));
-    let mut insert = connection.prepare_cached(INSERT)?;
-    let row = (
-        whose.host.0,
-        seq.cast_signed(),
-        time.as_nanos(),
-        referred.subject.0,
-        op.as_str(),
-        referred.before.map(|value| value.0),
-        referred.after.map(|value| value.0),
-        run.map(u64::cast_signed),
-        whose.actor,
-        hostname,
-        rest,
-    );
-    insert.execute(row).map(|_rows| ())
+    (rest != Rest::default())
+        .then(|| serde_json::to_string(&rest).expect("the rest of a change has a JSON form"))
+}
+
+/// Writes changes.
+pub(super) fn write(connection: &Connection, changes: &[NewChange<'_>]) -> sql::Result<()> {
+    connection.insert_all(&INSERT, changes.iter().map(NewChange::row))
 }
 
 /// A change by its number on its host.
@@ -143,13 +183,9 @@ fn one(
     condition: &str,
     params: impl Params,
 ) -> Result<Option<Change>, Error> {
-    let mut found = None;
-    let mut take = |_, change| {
-        found = Some(change);
-        false
-    };
-    each(connection, condition, params, &mut take)?;
-    Ok(found)
+    let sql = format!("{SELECT} WHERE {condition}");
+    let row = connection.optional(&sql, params, ChangeRow::read);
+    row.doing(READ)?.map(ChangeRow::into_change).transpose()
 }
 
 /// All changes of a subject, oldest first.
@@ -157,9 +193,9 @@ pub(super) fn history(
     connection: &Connection,
     SubjectKey(subject): SubjectKey,
 ) -> Result<Vec<Glimpse>, Error> {
-    let mut select = connection.prepare_cached(SELECT_HISTORY).doing(READ)?;
-    let rows = select.query_map([subject], glimpse).doing(READ)?;
-    rows.collect::<Result<_, _>>().doing(READ)
+    connection
+        .rows(SELECT_HISTORY, [subject], glimpse)
+        .doing(READ)
 }
 
 /// What a rename took its name from, by the column `rest`.
@@ -186,47 +222,25 @@ pub(super) fn each_between(
     [since, until]: [Timestamp; 2],
     pass_on: &mut dyn FnMut(Glimpse),
 ) -> Result<(), Error> {
-    let mut select = connection.prepare_cached(SELECT_BETWEEN).doing(READ)?;
     let interval = (since.as_nanos(), until.as_nanos());
-    let mut rows = select.query(interval).doing(READ)?;
-    while let Some(row) = rows.next().doing(READ)? {
+    connection.each((SELECT_BETWEEN, interval), READ, &mut |row| {
         pass_on(glimpse(row).doing(READ)?);
-    }
-    Ok(())
-}
-
-fn glimpse(row: &Row<'_>) -> rusqlite::Result<Glimpse> {
-    Ok(Glimpse {
-        host: HostKey(row.get(0)?),
-        seq: row.get::<_, i64>(1)?.cast_unsigned(),
-        time: Timestamp::from_nanos(row.get(2)?),
-        subject: SubjectKey(row.get(3)?),
-        after: row.get::<_, Option<i64>>(4)?.map(ValueKey),
+        Ok(true)
     })
 }
 
-/// Passes on changes until it is told that it is enough.
-fn each(
-    connection: &Connection,
-    condition: &str,
-    params: impl Params,
-    pass_on: &mut dyn FnMut(HostKey, Change) -> bool,
-) -> Result<(), Error> {
-    let sql = format!("{SELECT} WHERE {condition}");
-    let mut select = connection.prepare_cached(&sql).doing(READ)?;
-    let mut rows = select.query(params).doing(READ)?;
-    while let Some(row) = rows.next().doing(READ)? {
-        let read = ChangeRow::read(row).doing(READ)?;
-        if !pass_on(read.host, read.into_change()?) {
-            break;
-        }
-    }
-    Ok(())
+fn glimpse(row: &Row<'_>) -> sql::Result<Glimpse> {
+    Ok(Glimpse {
+        host: HostKey(row.get(0)?),
+        seq: row.get::<i64>(1)?.cast_unsigned(),
+        time: Timestamp::from_nanos(row.get(2)?),
+        subject: SubjectKey(row.get(3)?),
+        after: row.get::<Option<i64>>(4)?.map(ValueKey),
+    })
 }
 
 /// A row of [`SELECT`].
 struct ChangeRow {
-    host: HostKey,
     machine: String,
     hostname: String,
     seq: i64,
@@ -242,27 +256,25 @@ struct ChangeRow {
 }
 
 impl ChangeRow {
-    fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
+    fn read(row: &Row<'_>) -> sql::Result<Self> {
         Ok(Self {
-            host: HostKey(row.get(0)?),
-            machine: row.get(1)?,
-            hostname: row.get(2)?,
-            seq: row.get(3)?,
-            time: row.get(4)?,
-            kind: row.get(5)?,
-            key: row.get(6)?,
-            op: row.get(7)?,
-            before: row.get(8)?,
-            after: row.get(9)?,
-            run: row.get(10)?,
-            actor: row.get(11)?,
-            rest: row.get(12)?,
+            machine: row.get(0)?,
+            hostname: row.get(1)?,
+            seq: row.get(2)?,
+            time: row.get(3)?,
+            kind: row.get(4)?,
+            key: row.get(5)?,
+            op: row.get(6)?,
+            before: row.get(7)?,
+            after: row.get(8)?,
+            run: row.get(9)?,
+            actor: row.get(10)?,
+            rest: row.get(11)?,
         })
     }
 
     fn into_change(self) -> Result<Change, Error> {
         let Self {
-            host: _,
             machine,
             hostname,
             seq,

@@ -2,14 +2,15 @@
 
 use change::Timestamp;
 use change::wire::{Content, MOST_UNPACKED_BYTES};
-use rusqlite::{Connection, OptionalExtension as _};
 
 use super::Error;
 use super::error::Doing as _;
+use super::sql::{self, Connection};
 
-const INSERT: &str = "INSERT INTO contents (hash, size, bytes, received) VALUES (?1, ?2, ?3, ?4)";
+const INSERT: &str = "
+    INSERT INTO contents (hash, size, bytes, received) VALUES (?1, ?2, ?3, ?4)
+    ON CONFLICT (hash) DO UPDATE SET received = ?4";
 const UPDATE: &str = "UPDATE contents SET received = ?2 WHERE hash = ?1";
-const EXISTS: &str = "SELECT 1 FROM contents WHERE hash = ?1";
 
 const SELECT: &str = "SELECT size, bytes FROM contents WHERE hash = ?1";
 
@@ -26,28 +27,24 @@ pub(super) fn write(
     connection: &Connection,
     content: &Content,
     received: Timestamp,
-) -> rusqlite::Result<()> {
+) -> sql::Result<()> {
     let Content { hash, bytes } = content;
-    if connection.prepare_cached(EXISTS)?.exists([hash])? {
-        let mut update = connection.prepare_cached(UPDATE)?;
-        return update.execute((hash, received.as_nanos())).map(|_rows| ());
+    if connection.execute(UPDATE, (hash, received.as_nanos()))? > 0 {
+        return Ok(());
     }
     let packed = zstd::bulk::compress(bytes, LEVEL).unwrap_or_default();
     let is_smaller = !packed.is_empty() && packed.len() < bytes.len();
     let kept = if is_smaller { &packed } else { bytes };
     let size = bytes.len().cast_signed() as i64;
-    let mut insert = connection.prepare_cached(INSERT)?;
-    insert
-        .execute((hash, size, kept, received.as_nanos()))
-        .map(|_rows| ())
+    let row = (hash, size, kept, received.as_nanos());
+    connection.execute(INSERT, row).map(drop)
 }
 
 /// The bytes of a hash, where they are kept.
 pub(super) fn read(connection: &Connection, hash: &[u8; 32]) -> Result<Option<Vec<u8>>, Error> {
     let doing = "read a content";
-    let mut select = connection.prepare_cached(SELECT).doing(doing)?;
-    let found = select.query_row([hash], |row| Ok((row.get(0)?, row.get(1)?)));
-    let Some((size, bytes)): Option<(i64, Vec<u8>)> = found.optional().doing(doing)? else {
+    let found = connection.optional(SELECT, [hash], |row| Ok((row.get(0)?, row.get(1)?)));
+    let Some((size, bytes)): Option<(i64, Vec<u8>)> = found.doing(doing)? else {
         return Ok(None);
     };
     let size = usize::try_from(size).unwrap_or_default();

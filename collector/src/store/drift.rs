@@ -3,36 +3,35 @@
 
 mod log;
 
-use std::path::Path;
-
 use change::{Subject, Timestamp};
-use rusqlite::{Connection, Row, TransactionBehavior};
 
 pub use self::log::{Logged, Unseen};
 use super::error::Doing as _;
 use super::names::Names;
-use super::{Error, Reader, connection};
+use super::sql::{self, Connection, Params, Row, Turn};
+use super::{Error, Location, Reader};
 use crate::fleet::{Cause, DriftEvent, Ending, HostKey, Reversal, SubjectKey, ValueKey, Way};
 
 const COUNT_FACTS: &str = "
-    INSERT INTO fact_batches (host, count) VALUES (?1, 1) ON CONFLICT (host) DO UPDATE SET count = count + 1";
+    INSERT INTO fact_batches (host, count) VALUES (?1, 1) ON CONFLICT (host) DO UPDATE SET count = fact_batches.count + 1";
 const SELECT_RULES: &str = "SELECT text, since, pass FROM drift_rules WHERE id = 1";
 const UPDATE_RULES: &str = "UPDATE drift_rules SET text = ?1, since = ?2 WHERE id = 1";
 const UPDATE_PASS: &str = "UPDATE drift_rules SET pass = pass + 1 WHERE id = 1 AND pass = ?1";
 
 const INSERT_EVENT: &str = "
-    INSERT OR IGNORE INTO drift_events (rule, host, subject, expected, value, cause, began, since, seq)
-    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
+    INSERT INTO drift_events (rule, host, subject, expected, value, cause, began, since, seq)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) ON CONFLICT DO NOTHING";
 const END_EVENT: &str = "
-    UPDATE drift_events SET ended = max(?4, began), end_seq = ?5, ended_by = ?6
+    UPDATE drift_events SET ended = CASE WHEN began > ?4 THEN began ELSE ?4 END, end_seq = ?5, ended_by = ?6
     WHERE rule = ?1 AND host = ?2 AND subject = ?3 AND ended IS NULL";
 const INSERT_REVERSAL: &str = "
-    INSERT OR IGNORE INTO reversals (host, seq, undone, time, way) VALUES (?1, ?2, ?3, ?4, ?5)";
+    INSERT INTO reversals (host, seq, undone, time, way) VALUES (?1, ?2, ?3, ?4, ?5)
+    ON CONFLICT DO NOTHING";
 const UPSERT_CURSOR: &str = "
     INSERT INTO drift_cursors (host, seq, facts) VALUES (?1, ?2, ?3)
     ON CONFLICT (host) DO UPDATE SET seq = ?2, facts = ?3";
-const INSERT_HUMAN: &str =
-    "INSERT OR IGNORE INTO human_changes (host, subject, seq, time) VALUES (?1, ?2, ?3, ?4)";
+const INSERT_HUMAN: &str = "
+    INSERT INTO human_changes (host, subject, seq, time) VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING";
 const DELETE_HUMAN: &str = "DELETE FROM human_changes WHERE time < ?1";
 
 const SELECT_OPEN: &str = "
@@ -123,9 +122,9 @@ pub struct DriftStore {
 }
 
 impl DriftStore {
-    /// Opens the store in a file.
-    pub fn open(path: &Path) -> Result<Self, Error> {
-        let connection = connection::open_to_write(path)?;
+    /// Opens a store.
+    pub fn open(location: &Location) -> Result<Self, Error> {
+        let connection = location.open_to_write()?;
         Ok(Self { connection })
     }
 
@@ -137,11 +136,10 @@ impl DriftStore {
         now: Timestamp,
     ) -> Result<(), Error> {
         let doing = "put rules in force";
-        let transaction = self
-            .connection
-            .transaction_with_behavior(TransactionBehavior::Immediate)
-            .doing(doing)?;
+        // No name may go between that it is looked up and that it is used.
+        let transaction = self.connection.begin(Turn::Tidy).doing(doing)?;
         let mut names = Names::default();
+        names.begin(&transaction).doing(doing)?;
         for subject in subjects {
             names.subject(&transaction, subject).doing(doing)?;
         }
@@ -152,10 +150,7 @@ impl DriftStore {
 
     /// Writes a pass, unless another one was written since it was planned: whether it was.
     pub fn write(&mut self, passed: &Passed) -> Result<bool, Error> {
-        let transaction = self
-            .connection
-            .transaction_with_behavior(TransactionBehavior::Immediate)
-            .doing(WRITE)?;
+        let transaction = self.connection.begin(Turn::Decide).doing(WRITE)?;
         let is_next = transaction
             .execute(UPDATE_PASS, [passed.after])
             .doing(WRITE)?
@@ -175,7 +170,7 @@ impl DriftStore {
     }
 }
 
-fn write_act(connection: &Connection, act: &Act) -> rusqlite::Result<()> {
+fn write_act(connection: &Connection, act: &Act) -> sql::Result<()> {
     match act {
         Act::Begin(event) => {
             let row = (
@@ -189,7 +184,7 @@ fn write_act(connection: &Connection, act: &Act) -> rusqlite::Result<()> {
                 event.since.map(Timestamp::as_nanos),
                 event.seq.map(u64::cast_signed),
             );
-            connection.prepare_cached(INSERT_EVENT)?.execute(row)
+            connection.execute(INSERT_EVENT, row)
         }
         Act::End {
             rule,
@@ -200,7 +195,7 @@ fn write_act(connection: &Connection, act: &Act) -> rusqlite::Result<()> {
             let Ending { at, seq, by } = ending;
             let seq = seq.map(u64::cast_signed);
             let row = (rule, host.0, subject.0, at.as_nanos(), seq, by.as_str());
-            connection.prepare_cached(END_EVENT)?.execute(row)
+            connection.execute(END_EVENT, row)
         }
         Act::Reverse(Reversal {
             host,
@@ -211,7 +206,7 @@ fn write_act(connection: &Connection, act: &Act) -> rusqlite::Result<()> {
         }) => {
             let (seq, undone) = (seq.cast_signed(), undone.cast_signed());
             let row = (host.0, seq, undone, time.as_nanos(), way.as_str());
-            connection.prepare_cached(INSERT_REVERSAL)?.execute(row)
+            connection.execute(INSERT_REVERSAL, row)
         }
         Act::Human {
             host,
@@ -220,29 +215,25 @@ fn write_act(connection: &Connection, act: &Act) -> rusqlite::Result<()> {
             time,
         } => {
             let row = (host.0, subject.0, seq.cast_signed(), time.as_nanos());
-            connection.prepare_cached(INSERT_HUMAN)?.execute(row)
+            connection.execute(INSERT_HUMAN, row)
         }
         Act::Cursor { host, seq, facts } => {
             let row = (host.0, seq.cast_signed(), facts.cast_signed());
-            connection.prepare_cached(UPSERT_CURSOR)?.execute(row)
+            connection.execute(UPSERT_CURSOR, row)
         }
     }
     .map(|_rows| ())
 }
 
 /// Notes that a host has told of facts that no change brought.
-pub(super) fn count_facts(connection: &Connection, host: HostKey) -> rusqlite::Result<()> {
-    connection
-        .prepare_cached(COUNT_FACTS)?
-        .execute([host.0])
-        .map(|_rows| ())
+pub(super) fn count_facts(connection: &Connection, host: HostKey) -> sql::Result<()> {
+    connection.execute(COUNT_FACTS, [host.0]).map(drop)
 }
 
 impl Reader {
     /// The rules in force.
     pub fn rules_in_force(&self) -> Result<InForce, Error> {
-        let mut select = self.connection.prepare_cached(SELECT_RULES).doing(READ)?;
-        let row = select.query_row([], |row| {
+        let row = self.connection.one(SELECT_RULES, (), |row| {
             Ok(InForce {
                 text: row.get(0)?,
                 since: Timestamp::from_nanos(row.get(1)?),
@@ -253,7 +244,7 @@ impl Reader {
     }
 
     pub(super) fn read_open_drift(&self) -> Result<Vec<DriftEvent>, Error> {
-        self.events(SELECT_OPEN, [], usize::MAX, &mut |_| true)
+        self.events(SELECT_OPEN, (), usize::MAX, &mut |_| true)
     }
 
     pub(super) fn read_drift_events(
@@ -268,22 +259,21 @@ impl Reader {
     fn events(
         &self,
         sql: &str,
-        params: impl rusqlite::Params,
+        params: impl Params,
         most: usize,
         is_wanted: &mut dyn FnMut(&DriftEvent) -> bool,
     ) -> Result<Vec<DriftEvent>, Error> {
-        let mut select = self.connection.prepare_cached(sql).doing(READ)?;
-        let mut rows = select.query(params).doing(READ)?;
         let mut found = Vec::new();
-        while found.len() < most {
-            let Some(row) = rows.next().doing(READ)? else {
-                break;
-            };
+        if most == 0 {
+            return Ok(found);
+        }
+        self.connection.each((sql, params), READ, &mut |row| {
             let event = event(row).doing(READ)??;
             if is_wanted(&event) {
                 found.push(event);
             }
-        }
+            Ok(found.len() < most)
+        })?;
         Ok(found)
     }
 
@@ -293,26 +283,23 @@ impl Reader {
         most: usize,
         is_wanted: &mut dyn FnMut(&Reversal) -> bool,
     ) -> Result<Vec<Reversal>, Error> {
-        let mut select = self
-            .connection
-            .prepare_cached(SELECT_REVERSALS)
-            .doing(READ)?;
-        let mut rows = select.query([since.as_nanos()]).doing(READ)?;
         let mut found = Vec::new();
-        while found.len() < most {
-            let Some(row) = rows.next().doing(READ)? else {
-                break;
-            };
+        if most == 0 {
+            return Ok(found);
+        }
+        let question = (SELECT_REVERSALS, [since.as_nanos()]);
+        self.connection.each(question, READ, &mut |row| {
             let reversal = reversal(row).doing(READ)??;
             if is_wanted(&reversal) {
                 found.push(reversal);
             }
-        }
+            Ok(found.len() < most)
+        })?;
         Ok(found)
     }
 }
 
-fn event(row: &Row<'_>) -> rusqlite::Result<Result<DriftEvent, Error>> {
+fn event(row: &Row<'_>) -> sql::Result<Result<DriftEvent, Error>> {
     let (began_by, ended): (String, Option<i64>) = (row.get(5)?, row.get(9)?);
     let (end_seq, ended_by): (Option<i64>, Option<String>) = (row.get(10)?, row.get(11)?);
     let causes = (
@@ -327,12 +314,12 @@ fn event(row: &Row<'_>) -> rusqlite::Result<Result<DriftEvent, Error>> {
         rule: row.get(0)?,
         host: HostKey(row.get(1)?),
         subject: SubjectKey(row.get(2)?),
-        expected: row.get::<_, Option<i64>>(3)?.map(ValueKey),
-        value: row.get::<_, Option<i64>>(4)?.map(ValueKey),
+        expected: row.get::<Option<i64>>(3)?.map(ValueKey),
+        value: row.get::<Option<i64>>(4)?.map(ValueKey),
         cause,
         began: Timestamp::from_nanos(row.get(6)?),
-        since: row.get::<_, Option<i64>>(7)?.map(Timestamp::from_nanos),
-        seq: row.get::<_, Option<i64>>(8)?.map(i64::cast_unsigned),
+        since: row.get::<Option<i64>>(7)?.map(Timestamp::from_nanos),
+        seq: row.get::<Option<i64>>(8)?.map(i64::cast_unsigned),
         ending: ended.map(|at| Ending {
             at: Timestamp::from_nanos(at),
             seq: end_seq.map(i64::cast_unsigned),
@@ -348,7 +335,7 @@ fn cause(word: &str) -> Result<Cause, Error> {
     })
 }
 
-fn reversal(row: &Row<'_>) -> rusqlite::Result<Result<Reversal, Error>> {
+fn reversal(row: &Row<'_>) -> sql::Result<Result<Reversal, Error>> {
     let way: String = row.get(4)?;
     let Some(way) = Way::from_word(&way) else {
         let what = format!("`{way}` takes nothing back");
@@ -359,8 +346,8 @@ fn reversal(row: &Row<'_>) -> rusqlite::Result<Result<Reversal, Error>> {
     };
     Ok(Ok(Reversal {
         host: HostKey(row.get(0)?),
-        seq: row.get::<_, i64>(1)?.cast_unsigned(),
-        undone: row.get::<_, i64>(2)?.cast_unsigned(),
+        seq: row.get::<i64>(1)?.cast_unsigned(),
+        undone: row.get::<i64>(2)?.cast_unsigned(),
         time: Timestamp::from_nanos(row.get(3)?),
         way,
     }))
@@ -390,8 +377,8 @@ mod tests {
     #[test]
     fn of_two_collectors_that_plan_from_one_moment_one_writes() {
         let folder = tempfile::tempdir().unwrap();
-        let store = Store::open(folder.path()).unwrap();
-        let mut stores = [(); 2].map(|()| DriftStore::open(store.path()).unwrap());
+        let store = Store::open(&Location::within(folder.path())).unwrap();
+        let mut stores = [(); 2].map(|()| DriftStore::open(store.location()).unwrap());
         let passed = |time| Passed {
             after: 0,
             acts: vec![Act::Begin(event(time))],
@@ -399,7 +386,7 @@ mod tests {
         };
         assert!(stores[0].write(&passed(1)).unwrap());
         assert!(!stores[1].write(&passed(2)).unwrap());
-        let reader = Reader::open(folder.path()).unwrap();
+        let reader = Reader::open(&Location::within(folder.path())).unwrap();
         assert_eq!(reader.open_drift().unwrap(), [event(1)]);
         assert_eq!(reader.rules_in_force().unwrap().pass, 1);
     }
@@ -407,8 +394,8 @@ mod tests {
     #[test]
     fn a_drift_begins_once_and_does_not_end_before_it_began() {
         let folder = tempfile::tempdir().unwrap();
-        let store = Store::open(folder.path()).unwrap();
-        let mut drift = DriftStore::open(store.path()).unwrap();
+        let store = Store::open(&Location::within(folder.path())).unwrap();
+        let mut drift = DriftStore::open(store.location()).unwrap();
         let ending = Ending {
             at: Timestamp::from_nanos(3),
             seq: None,
@@ -426,7 +413,7 @@ mod tests {
             ..Passed::default()
         };
         assert!(drift.write(&passed).unwrap());
-        let reader = Reader::open(folder.path()).unwrap();
+        let reader = Reader::open(&Location::within(folder.path())).unwrap();
         let all = reader.drift_events(Timestamp::from_nanos(0), 9, &mut |_| true);
         let at = Timestamp::from_nanos(5);
         let ended = DriftEvent {

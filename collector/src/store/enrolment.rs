@@ -2,14 +2,13 @@
 //! is in the table of hosts.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
 use change::Timestamp;
-use rusqlite::{Connection, OptionalExtension as _, Row, Transaction, TransactionBehavior};
 use serde::Serialize;
 
 use super::error::Doing as _;
-use super::{Error, connection};
+use super::sql::{self, Connection, Row, Transaction, Turn};
+use super::{Error, Location};
 
 const INSERT_TOKEN: &str = "
     INSERT INTO tokens (hash, hostname, labels, replaces, made, expires)
@@ -173,9 +172,9 @@ pub struct Enrolment {
 }
 
 impl Enrolment {
-    /// Opens the store in a file; makes it where there is none.
-    pub fn open(path: &Path) -> Result<Self, Error> {
-        let connection = connection::open_to_write(path)?;
+    /// Opens a store; makes it where there is none.
+    pub fn open(location: &Location) -> Result<Self, Error> {
+        let connection = location.open_to_write()?;
         Ok(Self { connection })
     }
 
@@ -195,7 +194,7 @@ impl Enrolment {
         let labels = labels_json(labels);
         let times = (now.as_nanos(), expires.as_nanos());
         let row = (hash, hostname, labels, replaces, times.0, times.1);
-        let transaction = begin(&mut self.connection)?;
+        let transaction = begin(&self.connection)?;
         let long_ago = now.plus_nanos(-MONTH_NS).as_nanos();
         let deleted = transaction.execute(DELETE_OLD_TOKENS, [long_ago]);
         deleted.doing(WRITE)?;
@@ -221,10 +220,10 @@ impl Enrolment {
         certificate: Certificate,
         now: Timestamp,
     ) -> Result<Permit, Refusal> {
-        let transaction = begin(&mut self.connection)?;
+        let transaction = begin(&self.connection)?;
         let permit = check(&transaction, hash, applicant, now)?;
         let Applicant { name, hostname } = applicant;
-        let enrol = || {
+        let enrol = || -> sql::Result<()> {
             let (labels, now) = (labels_json(&permit.labels), now.as_nanos());
             transaction.execute(USE_TOKEN, (hash, now, name))?;
             transaction.execute(UPSERT_HOST, (name, hostname, labels, now))?;
@@ -244,7 +243,7 @@ impl Enrolment {
         certificate: Certificate,
         now: Timestamp,
     ) -> Result<(), Error> {
-        let transaction = begin(&mut self.connection)?;
+        let transaction = begin(&self.connection)?;
         let long_ago = now.plus_nanos(-MONTH_NS).as_nanos();
         let deleted = transaction.execute(DELETE_OLD_CERTIFICATES, [long_ago]);
         deleted.doing(WRITE)?;
@@ -254,14 +253,15 @@ impl Enrolment {
 
     /// What a certificate is worth: a connection may be older than its end.
     pub fn credential(&self, fingerprint: &[u8; 32], now: Timestamp) -> Result<Credential, Error> {
-        let select = self.connection.prepare_cached(SELECT_BY_CERTIFICATE);
         let asked = (fingerprint, now.as_nanos());
-        let found = select.doing(READ)?.query_row(asked, |row| {
-            let (revoked, is_over): (Option<i64>, bool) = (row.get(2)?, row.get(3)?);
-            let member = (row.get::<_, String>(0)?, row.get::<_, String>(1)?);
-            Ok((member, revoked.is_some(), is_over))
-        });
-        Ok(match found.optional().doing(READ)? {
+        let found = self
+            .connection
+            .optional(SELECT_BY_CERTIFICATE, asked, |row| {
+                let (revoked, is_over): (Option<i64>, bool) = (row.get(2)?, row.get(3)?);
+                let member = (row.get::<String>(0)?, row.get::<String>(1)?);
+                Ok((member, revoked.is_some(), is_over))
+            });
+        Ok(match found.doing(READ)? {
             Some((_, true, _)) => Credential::Revoked,
             Some(((name, labels), false, false)) => Credential::Good(Member {
                 labels: parse_labels(&labels)?,
@@ -297,19 +297,15 @@ impl Enrolment {
 /// All hosts that were ever enrolled, by their host names.
 pub(super) fn all(connection: &Connection) -> Result<Vec<EnrolledHost>, Error> {
     let sql = format!("{SELECT_HOST} ORDER BY hostname, name");
-    let mut select = connection.prepare_cached(&sql).doing(READ)?;
-    let rows = select.query_map([], host_row).doing(READ)?;
-    let host = |row: rusqlite::Result<(String, EnrolledHost)>| {
-        let (labels, host) = row.doing(READ)?;
+    let rows = connection.rows(&sql, (), host_row).doing(READ)?;
+    let host = |(labels, host): (String, EnrolledHost)| {
         parse_labels(&labels).map(|labels| EnrolledHost { labels, ..host })
     };
-    rows.map(host).collect()
+    rows.into_iter().map(host).collect()
 }
 
-fn begin(connection: &mut Connection) -> Result<Transaction<'_>, Error> {
-    connection
-        .transaction_with_behavior(TransactionBehavior::Immediate)
-        .doing(WRITE)
+fn begin(connection: &Connection) -> Result<Transaction<'_>, Error> {
+    connection.begin(Turn::Decide).doing(WRITE)
 }
 
 fn check(
@@ -318,7 +314,7 @@ fn check(
     Applicant { name, hostname }: &Applicant,
     now: Timestamp,
 ) -> Result<Permit, Refusal> {
-    let found = connection.query_row(SELECT_TOKEN, [hash], |row| {
+    let found = connection.optional(SELECT_TOKEN, [hash], |row| {
         let labels: String = row.get(1)?;
         let used: Option<i64> = row.get(4)?;
         let permit = Permit {
@@ -329,7 +325,7 @@ fn check(
         };
         Ok((permit, labels, used.map(Timestamp::from_nanos)))
     });
-    let (permit, labels, used) = found.optional().doing(READ)?.ok_or(Refusal::Unknown)?;
+    let (permit, labels, used) = found.doing(READ)?.ok_or(Refusal::Unknown)?;
     if let Some(used) = used {
         return Err(Refusal::Used(used));
     }
@@ -344,7 +340,7 @@ fn check(
         });
     }
     let sql = format!("{SELECT_HOST} WHERE name = ?1");
-    let known = connection.query_row(&sql, [name], host_row).optional();
+    let known = connection.optional(&sql, [name], host_row);
     let is_taken = |host: &EnrolledHost| host.revoked.is_none() && !permit.replaces;
     let known = known.doing(READ)?.map(|(_, host)| host);
     if let Some(host) = known.filter(is_taken) {
@@ -358,10 +354,9 @@ fn check(
 }
 
 /// A host with its labels as they are written, which are read apart.
-fn host_row(row: &Row<'_>) -> rusqlite::Result<(String, EnrolledHost)> {
-    let time = |index| -> rusqlite::Result<_> {
-        Ok(row.get::<_, Option<i64>>(index)?.map(Timestamp::from_nanos))
-    };
+fn host_row(row: &Row<'_>) -> sql::Result<(String, EnrolledHost)> {
+    let time =
+        |index| -> sql::Result<_> { Ok(row.get::<Option<i64>>(index)?.map(Timestamp::from_nanos)) };
     let finding: Option<String> = row.get(6)?;
     let host = EnrolledHost {
         name: row.get(0)?,
@@ -377,7 +372,7 @@ fn host_row(row: &Row<'_>) -> rusqlite::Result<(String, EnrolledHost)> {
     Ok((row.get(2)?, host))
 }
 
-fn insert(connection: &Connection, name: &str, certificate: Certificate) -> rusqlite::Result<()> {
+fn insert(connection: &Connection, name: &str, certificate: Certificate) -> sql::Result<()> {
     let Certificate {
         fingerprint,
         issued,
@@ -434,7 +429,7 @@ mod tests {
 
     fn with_token(permit: &Permit) -> (tempfile::TempDir, Enrolment) {
         let dir = tempfile::tempdir().unwrap();
-        let mut enrolment = Enrolment::open(&dir.path().join("collector.db")).unwrap();
+        let mut enrolment = Enrolment::open(&Location::within(dir.path())).unwrap();
         enrolment.permit(&HASH, permit, at(0)).unwrap();
         (dir, enrolment)
     }
@@ -533,7 +528,7 @@ mod tests {
             let web = web("web-1");
             enrolment.enrol(&HASH, &web, certificate(1), at(2)).unwrap();
             let row = "INSERT INTO restores (restored, taken) VALUES (30000000000, 20000000000)";
-            enrolment.connection.execute(row, []).unwrap();
+            enrolment.connection.execute(row, ()).unwrap();
             (dir, enrolment)
         };
         let (_dir, mut enrolment) = restored();

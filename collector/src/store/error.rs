@@ -3,6 +3,8 @@
 use std::io;
 use std::path::PathBuf;
 
+use super::sql;
+
 /// Says why the store could not do something.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -14,42 +16,65 @@ pub enum Error {
         /// Why not.
         source: io::Error,
     },
+    /// The server is not reached, or refuses.
+    #[error("open store `{store}`: {cause}")]
+    Connect {
+        /// The store, without a password.
+        store: String,
+        /// Why not.
+        cause: sql::Error,
+    },
+    /// What was given as a store is none.
+    #[error("read `--store`: {0}")]
+    Url(String),
+    /// The server may lose what it said was on the disk.
+    #[error(
+        "open store: the server has {0}, so that it may lose what hosts were told is kept; set it to `on`, or choose \
+         another server"
+    )]
+    NotDurable(String),
+    /// The collectors of a store have not the same authority.
+    #[error(
+        "open store `{store}`: its hosts trust another authority than the one in the state directory; put \
+         `authority.pem` of the collector that began the store there"
+    )]
+    OtherAuthority {
+        /// The store.
+        store: String,
+    },
     /// A newer collector has written the database.
     #[error(
-        "open store `{path}`: it has schema {found} and this collector knows schemas up to {known}; install the \
-         newer collector again, or move the file away to begin a new store",
-        path = path.display()
+        "open store `{store}`: it has schema {found} and this collector knows schemas up to {known}; install the \
+         newer collector again, or begin a new store elsewhere"
     )]
     Newer {
-        /// The store's file.
-        path: PathBuf,
-        /// The schema in the file.
+        /// The store.
+        store: String,
+        /// The schema that it has.
         found: i64,
         /// The newest schema that this program knows.
         known: i64,
     },
     /// An older collector has written the database, and who only reads it cannot bring it up to date.
     #[error(
-        "open store `{path}`: it has schema {found} and this collector reads schema {known}; `tracer-collector \
-         serve` brings it up to date when it starts",
-        path = path.display()
+        "open store `{store}`: it has schema {found} and this collector reads schema {known}; `tracer-collector \
+         serve` brings it up to date when it starts"
     )]
     Older {
-        /// The store's file.
-        path: PathBuf,
-        /// The schema in the file.
+        /// The store.
+        store: String,
+        /// The schema that it has.
         found: i64,
         /// The schema that this program reads.
         known: i64,
     },
-    /// The file is a database of another program, or none.
-    #[error(
-        "open store `{path}`: it is no collector's store; choose another state directory",
-        path = path.display()
-    )]
+    /// The database is of another program, or none.
+    #[error("open store `{store}`: {what}")]
     Foreign {
-        /// The store's file.
-        path: PathBuf,
+        /// The store.
+        store: String,
+        /// What it is, and what to do.
+        what: String,
     },
     /// A file cannot be written.
     #[error("write `{path}`: {source}", path = path.display())]
@@ -110,7 +135,7 @@ pub enum Error {
         /// What was being done.
         doing: &'static str,
         /// Why it did not work.
-        cause: rusqlite::Error,
+        cause: sql::Error,
     },
     /// A row holds something that no version of this program can have written.
     #[error("read table `{table}`: {what}; the store was altered or is damaged")]
@@ -125,10 +150,19 @@ pub enum Error {
 impl Error {
     /// Whether the time that was set for it was over.
     pub fn is_out_of_time(&self) -> bool {
-        let Self::Database { cause, .. } = self else {
-            return false;
-        };
-        cause.sqlite_error_code() == Some(rusqlite::ErrorCode::OperationInterrupted)
+        self.cause().is_some_and(sql::Error::is_out_of_time)
+    }
+
+    /// Whether it may go well when it is done again: two have waited for each other.
+    pub(super) fn is_a_clash(&self) -> bool {
+        self.cause().is_some_and(sql::Error::is_a_clash)
+    }
+
+    fn cause(&self) -> Option<&sql::Error> {
+        match self {
+            Self::Database { cause, .. } | Self::Connect { cause, .. } => Some(cause),
+            _ => None,
+        }
     }
 }
 
@@ -137,8 +171,11 @@ pub(super) trait Doing<T> {
     fn doing(self, doing: &'static str) -> Result<T, Error>;
 }
 
-impl<T> Doing<T> for rusqlite::Result<T> {
+impl<T, E: Into<sql::Error>> Doing<T> for Result<T, E> {
     fn doing(self, doing: &'static str) -> Result<T, Error> {
-        self.map_err(|cause| Error::Database { doing, cause })
+        self.map_err(|cause| Error::Database {
+            doing,
+            cause: cause.into(),
+        })
     }
 }

@@ -1,15 +1,15 @@
 //! The table of gaps: intervals for which a host's log is not complete.
 
 use change::{Gap, GapReason, Timestamp};
-use rusqlite::{Connection, Row};
 
 use super::Error;
 use super::error::Doing as _;
+use super::sql::{self, Connection, Row};
 use crate::fleet::HostKey;
 
 const UPSERT: &str = "
-    INSERT OR REPLACE INTO gaps (host, id, from_time, to_time, reason, detail)
-    VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+    INSERT INTO gaps (host, id, from_time, to_time, reason, detail) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+    ON CONFLICT (host, id) DO UPDATE SET from_time = ?3, to_time = ?4, reason = ?5, detail = ?6";
 const SELECT: &str = "
     SELECT host, id, from_time, to_time, reason, detail FROM gaps
     WHERE from_time < ?2 AND (to_time IS NULL OR to_time > ?1) ORDER BY from_time, host, id";
@@ -21,8 +21,7 @@ pub(super) fn write(
     connection: &Connection,
     HostKey(host): HostKey,
     gaps: &[Gap],
-) -> rusqlite::Result<()> {
-    let mut upsert = connection.prepare_cached(UPSERT)?;
+) -> sql::Result<()> {
     for gap in gaps {
         let Gap {
             id,
@@ -32,7 +31,8 @@ pub(super) fn write(
             detail,
         } = gap;
         let (from, to) = (from.as_nanos(), to.map(Timestamp::as_nanos));
-        upsert.execute((host, id.cast_signed(), from, to, reason.as_str(), detail))?;
+        let row = (host, id.cast_signed(), from, to, reason.as_str(), detail);
+        connection.execute(UPSERT, row)?;
     }
     Ok(())
 }
@@ -42,14 +42,12 @@ pub(super) fn within(
     connection: &Connection,
     [since, until]: [Timestamp; 2],
 ) -> Result<Vec<(HostKey, Gap)>, Error> {
-    let mut select = connection.prepare_cached(SELECT).doing(READ)?;
-    let mut rows = select
-        .query((since.as_nanos(), until.as_nanos()))
-        .doing(READ)?;
     let mut gaps = Vec::new();
-    while let Some(row) = rows.next().doing(READ)? {
+    let interval = (since.as_nanos(), until.as_nanos());
+    connection.each((SELECT, interval), READ, &mut |row| {
         gaps.push((HostKey(row.get(0).doing(READ)?), gap_in(row)?));
-    }
+        Ok(true)
+    })?;
     Ok(gaps)
 }
 
@@ -60,8 +58,9 @@ fn gap_in(row: &Row<'_>) -> Result<Gap, Error> {
         what: format!("`{word}` is no reason for a gap"),
     })?;
     let to: Option<i64> = row.get(3).doing(READ)?;
+    let id: i64 = row.get(1).doing(READ)?;
     Ok(Gap {
-        id: row.get::<_, i64>(1).doing(READ)?.cast_unsigned(),
+        id: id.cast_unsigned(),
         from: Timestamp::from_nanos(row.get(2).doing(READ)?),
         to: to.map(Timestamp::from_nanos),
         reason,

@@ -1,12 +1,10 @@
 //! What `doctor` asks the store: whether it is whole, and what is open.
 
-use std::path::Path;
-
 use change::Timestamp;
-use rusqlite::Connection;
 
 use super::error::Doing as _;
-use super::{EnrolledHost, Error, ViewToken, connection, enrolment, view_tokens};
+use super::sql::Connection;
+use super::{EnrolledHost, Error, Location, ViewToken, enrolment, postgres, sqlite, view_tokens};
 
 const OPEN_TOKENS: &str =
     "SELECT hostname, made, expires FROM tokens WHERE used IS NULL AND expires > ?1 ORDER BY made";
@@ -32,27 +30,50 @@ pub struct HealthReader {
 }
 
 impl HealthReader {
-    /// Opens the store in a file, which a collector has made.
-    pub fn open(path: &Path) -> Result<Self, Error> {
-        let connection = connection::open_to_copy(path)?;
+    /// Opens a store, which a collector has made.
+    pub fn open(location: &Location) -> Result<Self, Error> {
+        let connection = location.open_to_examine()?;
         Ok(Self { connection })
     }
 
     /// What is damaged, in the words of `SQLite`; with `indexes` also where an index is not as its table. Reads the
-    /// whole store.
+    /// whole store. Of a server it is what it may lose by its settings: the rest its own tools look for.
     pub fn damage(&self, indexes: bool) -> Result<Vec<String>, Error> {
+        let file = match &self.connection {
+            Connection::Sqlite(file) => file,
+            Connection::Postgres(_) => {
+                return postgres::what_is_not_durable(&self.connection).doing(READ);
+            }
+        };
         let check = if indexes {
             "integrity_check"
         } else {
             "quick_check"
         };
-        connection::damage(&self.connection, check)
+        sqlite::damage(&file.0, check)
     }
 
     /// The schema of the store, and the newest that this program knows.
     pub fn schema(&self) -> Result<(i64, i64), Error> {
-        let found = connection::pragma(&self.connection, "user_version").doing(READ)?;
-        Ok((found, connection::known_schema()))
+        match &self.connection {
+            Connection::Sqlite(file) => {
+                let found = sqlite::pragma(&file.0, "user_version").doing(READ)?;
+                Ok((found, sqlite::known_schema()))
+            }
+            Connection::Postgres(_) => {
+                let found = postgres::schema(&self.connection).doing(READ)?;
+                Ok((found, postgres::known_schema()))
+            }
+        }
+    }
+
+    /// How large the database on a server is.
+    pub fn server_bytes(&self) -> Result<Option<u64>, Error> {
+        let Connection::Postgres(_) = &self.connection else {
+            return Ok(None);
+        };
+        let bytes = postgres::bytes(&self.connection).doing(READ)?;
+        Ok(Some(bytes.cast_unsigned()))
     }
 
     /// All hosts that were ever enrolled.
@@ -62,15 +83,14 @@ impl HealthReader {
 
     /// The tokens with which a host can enrol, the oldest first.
     pub fn open_tokens(&self, now: Timestamp) -> Result<Vec<OpenToken>, Error> {
-        let mut select = self.connection.prepare(OPEN_TOKENS).doing(READ)?;
-        let rows = select.query_map([now.as_nanos()], |row| {
+        let tokens = self.connection.rows(OPEN_TOKENS, [now.as_nanos()], |row| {
             Ok(OpenToken {
                 hostname: row.get(0)?,
                 made: Timestamp::from_nanos(row.get(1)?),
                 expires: Timestamp::from_nanos(row.get(2)?),
             })
         });
-        rows.doing(READ)?.collect::<Result<_, _>>().doing(READ)
+        tokens.doing(READ)
     }
 
     /// The tokens of viewers.
@@ -89,7 +109,7 @@ impl HealthReader {
     }
 
     fn newest(&self, select: &str) -> Result<Option<Timestamp>, Error> {
-        let newest = self.connection.query_row(select, [], |row| row.get(0));
+        let newest = self.connection.one(select, (), |row| row.get(0));
         let newest: Option<i64> = newest.doing(READ)?;
         Ok(newest.map(Timestamp::from_nanos))
     }

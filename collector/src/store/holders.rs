@@ -1,10 +1,10 @@
 //! The table of holders: which hosts have a value, kept up with every fact that opens or ends.
 
 use std::collections::HashMap;
-use std::collections::hash_map::Entry;
 
-use rusqlite::{Connection, OptionalExtension as _, Rows};
-
+use super::Error;
+use super::error::Doing as _;
+use super::sql::{Connection, Insert, Result, Row, Server, Value};
 use crate::fleet::{HostKey, HostSet, SubjectKey, ValueKey};
 
 const SELECT: &str = "SELECT hosts FROM holders WHERE subject = ?1 AND value = ?2 AND block = ?3";
@@ -12,6 +12,23 @@ const UPSERT: &str = "
     INSERT INTO holders (subject, value, block, hosts) VALUES (?1, ?2, ?3, ?4)
     ON CONFLICT (subject, value, block) DO UPDATE SET hosts = ?4";
 const DELETE: &str = "DELETE FROM holders WHERE subject = ?1 AND value = ?2 AND block = ?3";
+
+// On a server several write to one set, so it is told only what changes. Each waits for the other's row, in the order
+// of the key.
+const ADD: Insert<4> = Insert {
+    table: "holders",
+    columns: ["subject", "value", "block", "hosts"],
+    on_conflict: "ON CONFLICT (subject, value, block) DO UPDATE SET hosts = holders.hosts | excluded.hosts",
+};
+const TAKE_AWAY: &str = "
+    WITH taken AS (
+        INSERT INTO holders (subject, value, block, hosts) SELECT * FROM unnest(?1, ?2, ?3, ?4)
+        ON CONFLICT (subject, value, block) DO UPDATE SET hosts = holders.hosts & ~excluded.hosts
+        RETURNING subject, value, block, hosts
+    ) SELECT subject, value, block FROM taken WHERE hosts = 0::bit(1024)";
+const DELETE_ALL: &str = "
+    DELETE FROM holders h USING unnest(?1, ?2, ?3) AS w (subject, value, block)
+    WHERE h.subject = w.subject AND h.value = w.value AND h.block = w.block";
 
 const SELECT_ALL: &str = "SELECT subject, value, block, hosts FROM holders ORDER BY subject, value";
 const SELECT_OF_SUBJECT: &str = "
@@ -24,69 +41,126 @@ const WORDS: usize = BLOCK as usize / 64;
 const LISTED: usize = 48;
 
 /// A block of hosts that have a value.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 struct Block {
     subject: i64,
     value: i64,
     number: u32,
 }
 
-/// What one transaction does to the sets of hosts: each is read once and written once.
+/// What becomes of a block.
+#[derive(Clone, Copy, Default)]
+struct Turnover {
+    come: [u64; WORDS],
+    gone: [u64; WORDS],
+}
+
+/// What one transaction does to the sets of hosts: each is written once.
 #[derive(Default)]
-pub(super) struct Holders(HashMap<Block, [u64; WORDS]>);
+pub(super) struct Holders(HashMap<Block, Turnover>);
 
 impl Holders {
     /// Notes that a host has a value of a subject, or has it no more.
     pub(super) fn set(
         &mut self,
-        connection: &Connection,
         (host, subject, value): (HostKey, SubjectKey, ValueKey),
         holds: bool,
-    ) -> rusqlite::Result<()> {
+    ) {
         let block = Block {
             subject: subject.0,
             value: value.0,
             number: host.0 / u32::from(BLOCK),
         };
-        let words = match self.0.entry(block) {
-            Entry::Occupied(known) => known.into_mut(),
-            Entry::Vacant(new) => new.insert(read(connection, block)?),
-        };
+        let Turnover { come, gone } = self.0.entry(block).or_default();
         let (word, bit) = (host.0 % u32::from(BLOCK) / 64, 1 << (host.0 % 64));
-        if holds {
-            words[word as usize] |= bit;
-        } else {
-            words[word as usize] &= !bit;
-        }
-        Ok(())
+        let (to, other) = if holds { (come, gone) } else { (gone, come) };
+        to[word as usize] |= bit;
+        other[word as usize] &= !bit;
     }
 
     /// Writes all that was noted.
-    pub(super) fn write(self, connection: &Connection) -> rusqlite::Result<()> {
-        let mut upsert = connection.prepare_cached(UPSERT)?;
-        let mut delete = connection.prepare_cached(DELETE)?;
-        for (block, words) in self.0 {
+    pub(super) fn write(self, connection: &Connection) -> Result<()> {
+        if let Some(server) = connection.server() {
+            return self.write_to(connection, server);
+        }
+        for (block, Turnover { come, gone }) in self.sorted() {
             let Block {
                 subject,
                 value,
                 number,
             } = block;
+            let mut words = read(connection, block)?;
+            for (word, (come, gone)) in words.iter_mut().zip(come.iter().zip(&gone)) {
+                *word = *word & !gone | come;
+            }
             if words == [0; WORDS] {
-                delete.execute((subject, value, number))?;
+                connection.execute(DELETE, (subject, value, number))?;
             } else {
-                upsert.execute((subject, value, number, pack(&words)))?;
+                connection.execute(UPSERT, (subject, value, number, pack(&words)))?;
             }
         }
         Ok(())
     }
+
+    /// In the order of the key, in which rows lie together.
+    fn sorted(self) -> Vec<(Block, Turnover)> {
+        let mut all: Vec<_> = self.0.into_iter().collect();
+        all.sort_unstable_by_key(|(block, _)| *block);
+        all
+    }
+
+    fn write_to(self, connection: &Connection, server: &Server) -> Result<()> {
+        let bytes = |words: [u64; WORDS]| words.map(u64::to_le_bytes).concat();
+        let is_any = |words: &[u64; WORDS]| *words != [0; WORDS];
+        let all = self.sorted();
+        let come = all.iter().filter(|(_, turnover)| is_any(&turnover.come));
+        let come: Vec<_> = come
+            .map(|(block, turnover)| (block, bytes(turnover.come)))
+            .collect();
+        connection.insert_all(&ADD, come.iter().map(|(block, bits)| row(block, bits)))?;
+        let gone = all.iter().filter(|(_, turnover)| is_any(&turnover.gone));
+        let gone: Vec<_> = gone
+            .map(|(block, turnover)| (block, bytes(turnover.gone)))
+            .collect();
+        let mut columns: [Vec<Value<'_>>; 4] = [const { Vec::new() }; 4];
+        for (block, bits) in &gone {
+            let values = columns.iter_mut().zip(row(block, bits));
+            values.for_each(|(column, value)| column.push(value));
+        }
+        let empty = server.rows_of_lists(TAKE_AWAY, &columns, |row| {
+            Ok([row.get(0)?, row.get(1)?, row.get(2)?])
+        })?;
+        let column = |index: usize| {
+            let values = empty
+                .iter()
+                .map(|key: &[i64; 3]| Value::Integer(Some(key[index])));
+            values.collect()
+        };
+        server.with_lists(DELETE_ALL, &[column(0), column(1), column(2)])
+    }
+}
+
+fn row<'v>(block: &Block, bits: &'v [u8]) -> [Value<'v>; 4] {
+    [
+        Value::Integer(Some(block.subject)),
+        Value::Integer(Some(block.value)),
+        Value::Integer(Some(block.number.into())),
+        Value::Bits(bits),
+    ]
 }
 
 /// Passes on all sets of hosts, in the order of subjects and values.
 pub(super) fn each(
     connection: &Connection,
+    doing: &'static str,
     pass_on: &mut dyn FnMut(SubjectKey, ValueKey, &HostSet),
-) -> rusqlite::Result<()> {
-    pass_rows(connection.prepare_cached(SELECT_ALL)?.query([])?, pass_on)
+) -> std::result::Result<(), Error> {
+    let mut sets = Sets::new(pass_on);
+    connection.each((SELECT_ALL, ()), doing, &mut |row| {
+        sets.take(row).doing(doing).map(|()| true)
+    })?;
+    sets.end();
+    Ok(())
 }
 
 /// The sets of hosts of one subject, from no more rows than `most`.
@@ -94,53 +168,63 @@ pub(super) fn of_subject(
     connection: &Connection,
     subject: SubjectKey,
     most: usize,
-) -> rusqlite::Result<Vec<(ValueKey, HostSet)>> {
+) -> Result<Vec<(ValueKey, HostSet)>> {
     let most = i64::try_from(most).unwrap_or(i64::MAX);
-    let mut select = connection.prepare_cached(SELECT_OF_SUBJECT)?;
     let mut found = Vec::new();
-    pass_rows(select.query((subject.0, most))?, &mut |_, value, hosts| {
-        found.push((value, hosts.clone()));
-    })?;
+    let mut pass_on = |_, value, hosts: &HostSet| found.push((value, hosts.clone()));
+    let mut sets = Sets::new(&mut pass_on);
+    connection.rows(SELECT_OF_SUBJECT, (subject.0, most), |row| sets.take(row))?;
+    sets.end();
     Ok(found)
 }
 
-fn pass_rows(
-    mut rows: Rows<'_>,
-    pass_on: &mut dyn FnMut(SubjectKey, ValueKey, &HostSet),
-) -> rusqlite::Result<()> {
-    let mut open: Option<(i64, i64)> = None;
-    let mut hosts = HostSet::default();
-    while let Some(row) = rows.next()? {
-        let next = (row.get(0)?, row.get(1)?);
-        if let Some((subject, value)) = open.filter(|open| *open != next) {
-            pass_on(SubjectKey(subject), ValueKey(value), &hosts);
-            hosts.clear();
-        }
-        open = Some(next);
-        let block: u32 = row.get(2)?;
-        hosts.insert_words(block as usize * WORDS, &unpack(row.get_ref(3)?.as_blob()?));
-    }
-    if let Some((subject, value)) = open {
-        pass_on(SubjectKey(subject), ValueKey(value), &hosts);
-    }
-    Ok(())
+/// Puts the blocks of each set together.
+struct Sets<'p> {
+    open: Option<(i64, i64)>,
+    hosts: HostSet,
+    pass_on: &'p mut dyn FnMut(SubjectKey, ValueKey, &HostSet),
 }
 
-fn read(connection: &Connection, block: Block) -> rusqlite::Result<[u64; WORDS]> {
+impl<'p> Sets<'p> {
+    fn new(pass_on: &'p mut dyn FnMut(SubjectKey, ValueKey, &HostSet)) -> Self {
+        Self {
+            open: None,
+            hosts: HostSet::default(),
+            pass_on,
+        }
+    }
+
+    fn take(&mut self, row: &Row<'_>) -> Result<()> {
+        let next = (row.get(0)?, row.get(1)?);
+        if self.open.is_some_and(|open| open != next) {
+            self.end();
+        }
+        self.open = Some(next);
+        let block: u32 = row.get(2)?;
+        let words = unpack(&row.bytes(3)?);
+        self.hosts.insert_words(block as usize * WORDS, &words);
+        Ok(())
+    }
+
+    fn end(&mut self) {
+        if let Some((subject, value)) = self.open.take() {
+            (self.pass_on)(SubjectKey(subject), ValueKey(value), &self.hosts);
+            self.hosts.clear();
+        }
+    }
+}
+
+fn read(connection: &Connection, block: Block) -> Result<[u64; WORDS]> {
     let Block {
         subject,
         value,
         number,
     } = block;
-    let mut select = connection.prepare_cached(SELECT)?;
-    let found = select
-        .query_row((subject, value, number), |row| {
-            Ok(unpack(row.get_ref(0)?.as_blob()?))
-        })
-        .optional()?;
+    let found = connection.optional(SELECT, (subject, value, number), |row| {
+        Ok(unpack(&row.bytes(0)?))
+    })?;
     Ok(found.unwrap_or_default())
 }
-
 fn pack(words: &[u64; WORDS]) -> Vec<u8> {
     let count: u32 = words.iter().map(|word| word.count_ones()).sum();
     if count as usize > LISTED {

@@ -1,24 +1,25 @@
 //! The tables about hosts: who they are, how far their logs have come, and where their hash chains were.
 
-use change::Timestamp;
-use change::wire::{Batch, ChainHead, Sender};
 use std::collections::BTreeMap;
 
-use rusqlite::{Connection, OptionalExtension as _, Row};
+use change::Timestamp;
+use change::wire::{Batch, ChainHead, Sender};
 
 use super::Error;
 use super::error::Doing as _;
+use super::sql::{self, Connection, Row, Turn};
 use crate::fleet::{Host, HostId, HostKey};
 
 const SELECT: &str = "SELECT id, durable FROM hosts WHERE name = ?1 AND log = ?2";
+// Numbers without holes, as each host is a bit in sets of hosts.
 const INSERT: &str = "
-    INSERT INTO hosts (name, log, machine, hostname, tracer, first_seq, durable, newest, begins, reported, skew)
-    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6 - 1, ?6 - 1, ?7, ?8, ?9)";
+    INSERT INTO hosts (id, name, log, machine, hostname, tracer, first_seq, durable, newest, begins, reported, skew)
+    SELECT coalesce(max(id), 0) + 1, ?1, ?2, ?3, ?4, ?5, ?6, ?6 - 1, ?6 - 1, ?7, ?8, ?9 FROM hosts";
 const UPDATE: &str = "
-    UPDATE hosts SET machine = ?2, hostname = ?3, tracer = ?4, durable = ?5, newest = max(newest, ?6),
+    UPDATE hosts SET machine = ?2, hostname = ?3, tracer = ?4, durable = ?5, newest = CASE WHEN newest > ?6 THEN newest ELSE ?6 END,
         skew = ?7, complete_until = coalesce(?8, complete_until)
     WHERE id = ?1";
-const UPDATE_REPORTED: &str = "UPDATE hosts SET reported = max(reported, ?2) WHERE id = ?1";
+const UPDATE_REPORTED: &str = "UPDATE hosts SET reported = ?2 WHERE id = ?1 AND reported < ?2";
 const DELETE_LABELS: &str = "DELETE FROM labels WHERE host = ?1";
 const INSERT_LABEL: &str = "INSERT INTO labels (host, name, value) VALUES (?1, ?2, ?3)";
 const MARK_CLONES: &str = "
@@ -30,10 +31,11 @@ const CLEAR_CLONE: &str = "
     WHERE id = ?1 AND cloned IS NOT NULL
         AND NOT EXISTS (SELECT 1 FROM hosts other WHERE other.machine = ?2 AND other.id <> ?1 AND other.reported > ?3)";
 const SELECT_HEAD: &str = "SELECT hash FROM heads WHERE host = ?1 AND seq = ?2";
-const INSERT_HEAD: &str =
-    "INSERT OR IGNORE INTO heads (host, seq, hash, since) VALUES (?1, ?2, ?3, ?4)";
+const INSERT_HEAD: &str = "
+    INSERT INTO heads (host, seq, hash, since) VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING";
 
 const SELECT_LABELS: &str = "SELECT host, name, value FROM labels";
+const SELECT_OWN_LABELS: &str = "SELECT name, value FROM labels WHERE host = ?1";
 // Another log under the same name or machine id that began later has taken a host's place; unless both go on.
 const SELECT_ALL: &str = "
     SELECT id, name, machine, hostname, tracer, durable, newest, begins, reported, skew, complete_until, cloned,
@@ -46,15 +48,13 @@ const SELECT_ALL: &str = "
 pub(super) fn all(connection: &Connection) -> Result<Vec<Host>, Error> {
     let doing = "read the hosts";
     let mut labels: BTreeMap<u32, BTreeMap<String, String>> = BTreeMap::new();
-    let mut select = connection.prepare_cached(SELECT_LABELS).doing(doing)?;
-    let mut rows = select.query([]).doing(doing)?;
-    while let Some(row) = rows.next().doing(doing)? {
-        let host = row.get(0).doing(doing)?;
-        let (name, value) = (row.get(1).doing(doing)?, row.get(2).doing(doing)?);
+    let rows = connection.rows(SELECT_LABELS, (), |row| {
+        Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+    });
+    for (host, name, value) in rows.doing(doing)? {
         labels.entry(host).or_default().insert(name, value);
     }
-    let mut select = connection.prepare_cached(SELECT_ALL).doing(doing)?;
-    let hosts = select.query_map([], |row| {
+    let hosts = connection.rows(SELECT_ALL, (), |row| {
         let key = row.get(0)?;
         Ok(Host {
             key: HostKey(key),
@@ -63,17 +63,17 @@ pub(super) fn all(connection: &Connection) -> Result<Vec<Host>, Error> {
             hostname: row.get(3)?,
             labels: labels.remove(&key).unwrap_or_default(),
             tracer: row.get(4)?,
-            durable_seq: row.get::<_, i64>(5)?.cast_unsigned(),
-            newest_seq: row.get::<_, i64>(6)?.cast_unsigned(),
+            durable_seq: row.get::<i64>(5)?.cast_unsigned(),
+            newest_seq: row.get::<i64>(6)?.cast_unsigned(),
             begins: Timestamp::from_nanos(row.get(7)?),
             reported: Timestamp::from_nanos(row.get(8)?),
             skew_ns: row.get(9)?,
-            complete_until: row.get::<_, Option<i64>>(10)?.map(Timestamp::from_nanos),
-            cloned: row.get::<_, Option<i64>>(11)?.map(Timestamp::from_nanos),
-            replaced_by: row.get::<_, Option<u32>>(12)?.map(HostKey),
+            complete_until: row.get::<Option<i64>>(10)?.map(Timestamp::from_nanos),
+            cloned: row.get::<Option<i64>>(11)?.map(Timestamp::from_nanos),
+            replaced_by: row.get::<Option<u32>>(12)?.map(HostKey),
         })
     });
-    hosts.doing(doing)?.collect::<Result<_, _>>().doing(doing)
+    hosts.doing(doing)
 }
 
 /// Who has not reported for so long is not another machine that is alive.
@@ -90,7 +90,7 @@ pub(super) fn find_or_begin(
     connection: &Connection,
     (id, batch): (&HostId, &Batch),
     received: Timestamp,
-) -> rusqlite::Result<Known> {
+) -> sql::Result<Known> {
     let Sender {
         machine,
         hostname,
@@ -101,14 +101,18 @@ pub(super) fn find_or_begin(
     let known = |row: &Row<'_>| {
         Ok(Known {
             key: HostKey(row.get(0)?),
-            durable_seq: row.get::<_, i64>(1)?.cast_unsigned(),
+            durable_seq: row.get::<i64>(1)?.cast_unsigned(),
         })
     };
-    let mut select = connection.prepare_cached(SELECT)?;
-    if let Some(known) = select.query_row((&id.0, log), known).optional()? {
+    let select = || connection.hold((SELECT, (&id.0, log)), known);
+    if let Some(known) = select()? {
         return Ok(known);
     }
-    connection.prepare_cached(INSERT)?.execute((
+    connection.take_turn(Turn::Begin)?;
+    if let Some(known) = select()? {
+        return Ok(known);
+    }
+    let row = (
         &id.0,
         log,
         machine,
@@ -118,8 +122,9 @@ pub(super) fn find_or_begin(
         begin(batch, received).as_nanos(),
         received.as_nanos(),
         skew_ns(batch, received),
-    ))?;
-    select.query_row((&id.0, log), known)
+    );
+    connection.execute(INSERT, row)?;
+    select()?.ok_or(sql::Error::NoRow)
 }
 
 /// How far the sender's clock is ahead, with what the batch was under way.
@@ -146,15 +151,13 @@ pub(super) fn report(
     HostKey(host): HostKey,
     machine: &str,
     received: Timestamp,
-) -> rusqlite::Result<()> {
+) -> sql::Result<()> {
     let received = received.as_nanos();
-    let mut update = connection.prepare_cached(UPDATE_REPORTED)?;
-    update.execute((host, received))?;
+    connection.execute(UPDATE_REPORTED, (host, received))?;
     let alive_since = received.saturating_sub(ALIVE_NS);
-    let mut mark = connection.prepare_cached(MARK_CLONES)?;
-    mark.execute((host, machine, received, alive_since))?;
-    let mut clear = connection.prepare_cached(CLEAR_CLONE)?;
-    clear.execute((host, machine, alive_since)).map(|_rows| ())
+    connection.execute(MARK_CLONES, (host, machine, received, alive_since))?;
+    let row = (host, machine, alive_since);
+    connection.execute(CLEAR_CLONE, row).map(drop)
 }
 
 /// Notes what the newest batch says of its host.
@@ -163,7 +166,7 @@ pub(super) fn update(
     HostKey(host): HostKey,
     batch: &Batch,
     received: Timestamp,
-) -> rusqlite::Result<()> {
+) -> sql::Result<()> {
     let Sender {
         machine,
         hostname,
@@ -172,7 +175,7 @@ pub(super) fn update(
         log: _,
     } = &batch.sender;
     let durable_seq = batch.next_seq() - 1;
-    connection.prepare_cached(UPDATE)?.execute((
+    let row = (
         host,
         machine,
         hostname,
@@ -181,11 +184,17 @@ pub(super) fn update(
         batch.newest_seq.max(durable_seq).cast_signed(),
         skew_ns(batch, received),
         batch.complete_until.map(Timestamp::as_nanos),
-    ))?;
-    connection.prepare_cached(DELETE_LABELS)?.execute([host])?;
-    let mut insert = connection.prepare_cached(INSERT_LABEL)?;
+    );
+    connection.execute(UPDATE, row)?;
+    let known = connection.rows(SELECT_OWN_LABELS, [host], |row| {
+        Ok((row.get(0)?, row.get(1)?))
+    })?;
+    if known.into_iter().collect::<BTreeMap<String, String>>() == *labels {
+        return Ok(());
+    }
+    connection.execute(DELETE_LABELS, [host])?;
     for (name, value) in labels {
-        insert.execute((host, name, value))?;
+        connection.execute(INSERT_LABEL, (host, name, value))?;
     }
     Ok(())
 }
@@ -195,11 +204,9 @@ pub(super) fn contradicts(
     connection: &Connection,
     HostKey(host): HostKey,
     head: &ChainHead,
-) -> rusqlite::Result<bool> {
-    let mut select = connection.prepare_cached(SELECT_HEAD)?;
-    let known: Option<String> = select
-        .query_row((host, head.seq.cast_signed()), |row| row.get(0))
-        .optional()?;
+) -> sql::Result<bool> {
+    let row = (host, head.seq.cast_signed());
+    let known: Option<String> = connection.optional(SELECT_HEAD, row, |row| row.get(0))?;
     Ok(known.is_some_and(|known| known != head.hash))
 }
 
@@ -209,13 +216,12 @@ pub(super) fn write_head(
     HostKey(host): HostKey,
     head: &ChainHead,
     received: Timestamp,
-) -> rusqlite::Result<()> {
+) -> sql::Result<()> {
     let row = (
         host,
         head.seq.cast_signed(),
         &head.hash,
         received.as_nanos(),
     );
-    connection.prepare_cached(INSERT_HEAD)?.execute(row)?;
-    Ok(())
+    connection.execute(INSERT_HEAD, row).map(drop)
 }

@@ -1,19 +1,18 @@
 //! Takes batches in: checks them, writes what is new of them, and folds it into the hosts' states.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
-use change::wire::Batch;
-use change::{Change, Kind, Timestamp};
-use rusqlite::{Connection, TransactionBehavior};
+use change::wire::{Batch, FactNow};
+use change::{Change, Kind, Subject, Timestamp};
 
-use super::changes::{self, Whose};
+use super::changes::{self, NewChange};
 use super::error::Doing as _;
-use super::facts::{Fold, Opening};
-use super::holders::Holders;
+use super::facts::{Fold, Opening, Sheet};
 use super::hosts::{self, Known};
-use super::names::{self, Names};
+use super::names::{self, Named, Names, Unnamed};
+use super::sql::{self, Connection, Turn};
 use super::{Acknowledged, Error, contents, drift, gaps, runs, sessions};
-use crate::fleet::HostId;
+use crate::fleet::{HostId, HostKey, SubjectKey};
 
 const WRITE: &str = "write what a host has sent";
 
@@ -22,35 +21,31 @@ const LONGEST_NAME: usize = 255;
 /// All hosts together may tell of so many kinds that this program does not know. Each process remembers a few, and
 /// no host may use them up for the others.
 const MOST_NEWER_KINDS: usize = 24;
+/// So many changes and facts are looked up and written together, and a batch more.
+const AT_ONCE: usize = 4_096;
 /// A host has no more labels than this.
 const MOST_LABELS: usize = 64;
 
 /// Takes batches in one transaction: all, or where one is refused none.
 pub(super) fn take(
-    connection: &mut Connection,
+    connection: &Connection,
     names: &mut Names,
     batches: &[(&HostId, &Batch)],
     received: Timestamp,
 ) -> Result<Vec<Acknowledged>, Error> {
-    let transaction = connection
-        .transaction_with_behavior(TransactionBehavior::Immediate)
-        .doing(WRITE)?;
-    names.begin(&transaction).doing(WRITE)?;
-    let mut holders = Holders::default();
-    let mut acknowledged = Vec::new();
-    for &(id, batch) in batches {
+    for (id, batch) in batches {
         check(id, batch)?;
-        let mut intake = Intake {
-            connection: &transaction,
-            names,
-            holders: &mut holders,
-            received,
-        };
-        acknowledged.push(intake.take(id, batch)?);
     }
-    holders.write(&transaction).doing(WRITE)?;
+    let transaction = connection.begin(Turn::Fold).doing(WRITE)?;
+    names.begin(&transaction).doing(WRITE)?;
+    let parts = admit(&transaction, batches, received)?;
+    write(&transaction, names, &parts, received).doing(WRITE)?;
     transaction.commit().doing(WRITE)?;
-    Ok(acknowledged)
+    let acknowledged = parts.iter().map(|part| Acknowledged {
+        durable_seq: part.durable_seq,
+        skew_ns: hosts::skew_ns(part.batch, received),
+    });
+    Ok(acknowledged.collect())
 }
 
 /// Refuses a batch that contradicts itself or is beyond a limit.
@@ -104,105 +99,221 @@ fn check(id: &HostId, batch: &Batch) -> Result<(), Error> {
     Ok(())
 }
 
-/// What one transaction takes in.
-struct Intake<'t> {
-    connection: &'t Connection,
-    names: &'t mut Names,
-    holders: &'t mut Holders,
+/// A batch of a host that may be taken in.
+struct Part<'b> {
+    host: HostKey,
+    batch: &'b Batch,
+    /// What was not here.
+    new: &'b [Change],
+    /// Up to which change the host's log is here with it.
+    durable_seq: u64,
+}
+
+impl Part<'_> {
+    /// What a batch says of now is not believed where a newer one has come.
+    fn facts(&self) -> &[FactNow] {
+        if self.is_newest() {
+            return &self.batch.facts;
+        }
+        &[]
+    }
+
+    fn is_newest(&self) -> bool {
+        self.batch.next_seq() - 1 == self.durable_seq
+    }
+}
+
+/// Finds the hosts that batches are from and holds their logs, in an order that is the same for all who do so, and
+/// refuses what does not go on where a log ended.
+fn admit<'b>(
+    connection: &Connection,
+    batches: &[(&'b HostId, &'b Batch)],
+    received: Timestamp,
+) -> Result<Vec<Part<'b>>, Error> {
+    let mut order: Vec<usize> = (0..batches.len()).collect();
+    order.sort_by_key(|index| (batches[*index].0, &batches[*index].1.sender.log));
+    let mut durable: HashMap<HostKey, u64> = HashMap::new();
+    let mut parts: Vec<(usize, Part<'b>)> = Vec::new();
+    for index in order {
+        let (id, batch) = batches[index];
+        let mut known = hosts::find_or_begin(connection, (id, batch), received).doing(WRITE)?;
+        let durable = durable.entry(known.key).or_insert(known.durable_seq);
+        known.durable_seq = *durable;
+        refuse(connection, id, &known, batch)?;
+        refuse_kinds(connection, id, batch)?;
+        if let Some(head) = &batch.chain {
+            hosts::write_head(connection, known.key, head, received).doing(WRITE)?;
+        }
+        let new = batch
+            .changes
+            .iter()
+            .position(|change| change.seq > known.durable_seq);
+        *durable = known.durable_seq.max(batch.next_seq() - 1);
+        let part = Part {
+            host: known.key,
+            batch,
+            new: new.map_or(&[], |first| &batch.changes[first..]),
+            durable_seq: *durable,
+        };
+        parts.push((index, part));
+    }
+    parts.sort_by_key(|(index, _)| *index);
+    Ok(parts.into_iter().map(|(_, part)| part).collect())
+}
+
+/// Writes what is new, so much at a time as is looked up together.
+fn write(
+    connection: &Connection,
+    names: &mut Names,
+    parts: &[Part<'_>],
+    received: Timestamp,
+) -> sql::Result<()> {
+    let mut sheet = Sheet::default();
+    let mut rest = parts;
+    while !rest.is_empty() {
+        let mut rows = 0;
+        let beyond = rest.iter().position(|part| {
+            let is_beyond = rows >= AT_ONCE;
+            rows += part.new.len() + part.facts().len();
+            is_beyond
+        });
+        let (some, others) = rest.split_at(beyond.unwrap_or(rest.len()));
+        write_some(connection, (&mut *names, &mut sheet), some, received)?;
+        rest = others;
+    }
+    sheet.write(connection)
+}
+
+fn write_some(
+    connection: &Connection,
+    (names, sheet): (&mut Names, &mut Sheet),
+    parts: &[Part<'_>],
+    received: Timestamp,
+) -> sql::Result<()> {
+    let unnamed = parts.iter().flat_map(|part| {
+        let facts = part.facts().iter().map(unnamed_fact);
+        part.new.iter().map(unnamed_change).chain(facts)
+    });
+    let known = names.all(connection, unnamed)?;
+    sheet.load(connection, keys(parts, &known))?;
+    let mut known_rest = known.iter();
+    let mut changes = Vec::new();
+    for part in parts {
+        let mut intake = Intake {
+            fold: Fold {
+                connection,
+                names,
+                sheet,
+                host: part.host,
+            },
+            changes: &mut changes,
+            received,
+        };
+        intake.fold(part, &mut known_rest)?;
+        write_rest(connection, part, received)?;
+    }
+    changes::write(connection, &changes)?;
+    sheet.flush(connection)
+}
+
+fn unnamed_change(change: &Change) -> Unnamed<'_> {
+    Unnamed {
+        subject: &change.subject,
+        from: change.from.as_ref().map(|from| Subject {
+            kind: change.subject.kind,
+            key: from.0.clone(),
+        }),
+        before: change.before.as_ref(),
+        after: change.after.as_ref(),
+        actor: change.actor.as_ref(),
+    }
+}
+
+fn unnamed_fact(fact: &FactNow) -> Unnamed<'_> {
+    Unnamed {
+        subject: &fact.subject,
+        from: None,
+        before: None,
+        after: fact.value.as_ref(),
+        actor: None,
+    }
+}
+
+/// Which facts will be looked up, and of which it may matter whether a change came before.
+fn keys<'n>(
+    parts: &'n [Part<'_>],
+    named: &'n [Named],
+) -> impl Iterator<Item = ((HostKey, SubjectKey), bool)> + 'n {
+    let hosts = parts.iter().flat_map(|part| {
+        let count = part.new.len() + part.facts().len();
+        // Of a log that begins here there is nothing before.
+        let is_begun = part.new.first().is_none_or(|change| change.seq > 1);
+        std::iter::repeat_n((part.host, is_begun), count)
+    });
+    hosts.zip(named).flat_map(|((host, is_begun), named)| {
+        let asks_past = is_begun && named.before.is_some();
+        let subjects = [Some(named.subject), named.from];
+        let subjects = subjects.into_iter().flatten();
+        subjects.map(move |subject| ((host, subject), asks_past))
+    })
+}
+
+/// Folds one part after the other.
+struct Intake<'t, 'b> {
+    fold: Fold<'t>,
+    changes: &'t mut Vec<NewChange<'b>>,
     received: Timestamp,
 }
 
-impl Intake<'_> {
-    fn take(&mut self, id: &HostId, batch: &Batch) -> Result<Acknowledged, Error> {
-        let Self {
-            connection,
-            received,
-            ..
-        } = *self;
-        let known = hosts::find_or_begin(connection, (id, batch), received).doing(WRITE)?;
-        refuse(connection, id, &known, batch)?;
-        refuse_kinds(connection, id, batch)?;
-        let durable_seq = known.durable_seq.max(batch.next_seq() - 1);
-        let is_newest = batch.next_seq() - 1 == durable_seq;
-        self.write(&known, batch, is_newest).doing(WRITE)?;
-        Ok(Acknowledged {
-            durable_seq,
-            skew_ns: hosts::skew_ns(batch, received),
-        })
-    }
-
-    /// Writes what is new of a batch. What it says of now is not believed where a newer one has come.
-    fn write(&mut self, known: &Known, batch: &Batch, is_newest: bool) -> rusqlite::Result<()> {
-        let new = batch.changes.iter();
-        for change in new.skip_while(|change| change.seq <= known.durable_seq) {
-            self.write_change(known, change)?;
-        }
-        let Self {
-            connection,
-            names,
-            holders,
-            received,
-        } = self;
-        if is_newest {
-            hosts::update(connection, known.key, batch, *received)?;
-            let mut fold = Fold {
-                connection,
-                names,
-                holders,
-                host: known.key,
-            };
-            let mut is_news = false;
-            for fact in &batch.facts {
-                let opening = Opening {
-                    since: fact.since.min(*received),
-                    seq: None,
-                };
-                is_news |= fold.fact_now(fact, opening)?;
-            }
-            if is_news {
-                drift::count_facts(connection, known.key)?;
-            }
-        }
-        runs::write(connection, known.key, &batch.runs)?;
-        gaps::write(connection, known.key, &batch.gaps)?;
-        sessions::write(connection, known.key, &batch.sessions)?;
-        for content in &batch.contents {
-            contents::write(connection, content, *received)?;
-        }
-        if let Some(head) = &batch.chain {
-            hosts::write_head(connection, known.key, head, *received)?;
-        }
-        hosts::report(connection, known.key, &batch.sender.machine, *received)
-    }
-
+impl<'b> Intake<'_, 'b> {
     /// A moment that is still to come is the host's clock going wrong: its facts hold from when they arrived,
     /// and its log keeps what the host wrote.
-    fn write_change(&mut self, known: &Known, change: &Change) -> rusqlite::Result<()> {
+    fn fold<'n>(
+        &mut self,
+        part: &Part<'b>,
+        named: &mut impl Iterator<Item = &'n Named>,
+    ) -> sql::Result<()> {
         let Self {
-            connection,
-            names,
-            holders,
+            fold,
+            changes,
             received,
         } = self;
-        let actor = change.actor.as_ref();
-        let actor = actor.map(|actor| names.actor(connection, actor));
-        let opening = Opening {
-            since: change.time.min(*received),
-            seq: Some(change.seq),
-        };
-        let mut fold = Fold {
-            connection,
-            names,
-            holders,
-            host: known.key,
-        };
-        let referred = fold.change(change, opening)?;
-        let whose = Whose {
-            host: known.key,
-            actor: actor.transpose()?,
-        };
-        changes::write(connection, change, &whose, &referred)
+        for (change, named) in part.new.iter().zip(named.by_ref()) {
+            let opening = Opening {
+                since: change.time.min(*received),
+                seq: Some(change.seq),
+            };
+            let referred = fold.change(change, named, opening)?;
+            changes.push(NewChange::new(part.host, change, referred, named.actor));
+        }
+        let mut is_news = false;
+        for (fact, named) in part.facts().iter().zip(named) {
+            let opening = Opening {
+                since: fact.since.min(*received),
+                seq: None,
+            };
+            is_news |= fold.fact_now(named, opening)?;
+        }
+        if is_news {
+            drift::count_facts(fold.connection, part.host)?;
+        }
+        Ok(())
     }
+}
+
+/// Writes what comes with changes and facts.
+fn write_rest(connection: &Connection, part: &Part<'_>, received: Timestamp) -> sql::Result<()> {
+    let Part { host, batch, .. } = *part;
+    if part.is_newest() {
+        hosts::update(connection, host, batch, received)?;
+    }
+    runs::write(connection, host, &batch.runs)?;
+    gaps::write(connection, host, &batch.gaps)?;
+    sessions::write(connection, host, &batch.sessions)?;
+    for content in &batch.contents {
+        contents::write(connection, content, received)?;
+    }
+    hosts::report(connection, host, &batch.sender.machine, received)
 }
 
 /// Refuses a batch that does not go on where the host's log ended.

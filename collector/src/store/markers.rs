@@ -1,17 +1,14 @@
 //! The table of markers: named moments, which people or their tools put there.
 
-use std::path::Path;
-
 use change::Timestamp;
-use rusqlite::{Connection, Row};
 
-use super::Error;
-use super::connection;
 use super::error::Doing as _;
+use super::sql::{self, Connection, Row};
+use super::{Error, Location};
 use crate::fleet::Marker;
 
-const INSERT: &str =
-    "INSERT INTO markers (time, name, host, hosts, made) VALUES (?1, ?2, ?3, ?4, ?5)";
+const INSERT: &str = "
+    INSERT INTO markers (time, name, host, hosts, made) VALUES (?1, ?2, ?3, ?4, ?5) RETURNING id";
 const DELETE: &str = "DELETE FROM markers WHERE id = ?1";
 const SELECT: &str = "
     SELECT id, time, name, host, hosts, made FROM markers WHERE time >= ?1 AND time < ?2
@@ -26,9 +23,9 @@ pub struct Markers {
 }
 
 impl Markers {
-    /// Opens the store in a file; makes it where there is none.
-    pub fn open(path: &Path) -> Result<Self, Error> {
-        let connection = connection::open_to_write(path)?;
+    /// Opens a store; makes it where there is none.
+    pub fn open(location: &Location) -> Result<Self, Error> {
+        let connection = location.open_to_write()?;
         Ok(Self { connection })
     }
 
@@ -43,9 +40,9 @@ impl Markers {
             made,
         } = marker;
         let row = (time.as_nanos(), name, host, group, made.as_nanos());
-        self.connection.execute(INSERT, row).doing(WRITE)?;
+        let id = self.connection.one(INSERT, row, |row| row.get::<i64>(0));
         Ok(Marker {
-            id: self.connection.last_insert_rowid().cast_unsigned(),
+            id: id.doing(WRITE)?.cast_unsigned(),
             ..marker.clone()
         })
     }
@@ -62,14 +59,13 @@ pub(super) fn between(
     connection: &Connection,
     [since, until]: [Timestamp; 2],
 ) -> Result<Vec<Marker>, Error> {
-    let mut select = connection.prepare_cached(SELECT).doing(READ)?;
-    let rows = select.query_map((since.as_nanos(), until.as_nanos()), marker_in);
-    rows.doing(READ)?.collect::<Result<_, _>>().doing(READ)
+    let interval = (since.as_nanos(), until.as_nanos());
+    connection.rows(SELECT, interval, marker_in).doing(READ)
 }
 
-fn marker_in(row: &Row<'_>) -> rusqlite::Result<Marker> {
+fn marker_in(row: &Row<'_>) -> sql::Result<Marker> {
     Ok(Marker {
-        id: row.get::<_, i64>(0)?.cast_unsigned(),
+        id: row.get::<i64>(0)?.cast_unsigned(),
         time: Timestamp::from_nanos(row.get(1)?),
         name: row.get(2)?,
         host: row.get(3)?,

@@ -1,9 +1,9 @@
 //! Facts that are looked up one by one: at a moment, since one, and whether a host tells of such things at all.
 
 use change::{Kind, Subject, Timestamp};
-use rusqlite::{Connection, OptionalExtension as _, Row};
 
 use super::names;
+use super::sql::{Connection, Result, Row};
 use crate::fleet::{Fact, HostKey, SubjectKey, ValueKey};
 
 const SELECT_AT: &str = "
@@ -18,11 +18,12 @@ const SELECT_CHANGED: &str = "
     UNION
     SELECT subject FROM past_facts WHERE host = ?1 AND until > ?2
     ORDER BY 1";
-// The facts of a host are looked up by the subjects of the range: the other way round would read all of them.
+// The kind is not looked up but compared, so that the facts of the host come first and not all subjects of the kind.
 const TELLS_OF_KIND: &str = "
-    SELECT 1 FROM facts f CROSS JOIN subjects s ON s.id = f.subject WHERE f.host = ?1 AND s.kind = ?2 LIMIT 1";
+    SELECT 1 FROM facts f JOIN subjects s ON s.id = f.subject WHERE f.host = ?1 AND s.kind || '' = ?2 LIMIT 1";
+// The facts of a host are looked up by the subjects of the range: the other way round would read all of them.
 const TELLS_OF_FOLDER: &str = "
-    SELECT 1 FROM subjects s CROSS JOIN facts f ON f.host = ?1 AND f.subject = s.id
+    SELECT 1 FROM subjects s JOIN facts f ON f.host = ?1 AND f.subject = +s.id
     WHERE s.kind = 'file' AND s.key >= ?2 AND s.key < ?3 LIMIT 1";
 const HAS_PAST: &str = "SELECT 1 FROM changes WHERE subject = ?2 AND host = ?1 LIMIT 1";
 
@@ -31,7 +32,7 @@ pub(super) fn fact_at(
     connection: &Connection,
     (HostKey(host), subject): (HostKey, SubjectKey),
     at: Timestamp,
-) -> rusqlite::Result<Option<Fact>> {
+) -> Result<Option<Fact>> {
     let fact = |row: &Row<'_>| {
         let (since, seq): (Option<i64>, Option<i64>) = (row.get(1)?, row.get(2)?);
         Ok(Fact {
@@ -41,9 +42,8 @@ pub(super) fn fact_at(
             seq: seq.map(i64::cast_unsigned),
         })
     };
-    let mut select = connection.prepare_cached(SELECT_AT)?;
     let row = (host, subject.0, at.as_nanos());
-    select.query_row(row, fact).optional()
+    connection.optional(SELECT_AT, row, fact)
 }
 
 /// The subjects whose facts on a host have begun or ended after a moment, in their order.
@@ -51,10 +51,9 @@ pub(super) fn changed_since(
     connection: &Connection,
     HostKey(host): HostKey,
     at: Timestamp,
-) -> rusqlite::Result<Vec<SubjectKey>> {
-    let mut select = connection.prepare_cached(SELECT_CHANGED)?;
-    let rows = select.query_map((host, at.as_nanos()), |row| Ok(SubjectKey(row.get(0)?)))?;
-    rows.collect()
+) -> Result<Vec<SubjectKey>> {
+    let row = (host, at.as_nanos());
+    connection.rows(SELECT_CHANGED, row, |row| Ok(SubjectKey(row.get(0)?)))
 }
 
 /// Whether a host tells of such things as a subject is.
@@ -62,21 +61,20 @@ pub(super) fn tells_of(
     connection: &Connection,
     HostKey(host): HostKey,
     subject: &Subject,
-) -> rusqlite::Result<bool> {
+) -> Result<bool> {
     if subject.kind != Kind::File {
-        let mut tells = connection.prepare_cached(TELLS_OF_KIND)?;
-        return tells.exists((host, subject.kind.as_str()));
+        return connection.exists(TELLS_OF_KIND, (host, subject.kind.as_str()));
     }
     let path = subject.key.as_bytes();
     let name = path.iter().rposition(|byte| *byte == b'/');
     let folder = &path[..name.unwrap_or_default()];
-    let mut tells = connection.prepare_cached(TELLS_OF_FOLDER)?;
-    if tells.exists((host, [folder, b"/"].concat(), [folder, b"0"].concat()))? {
+    let range = (host, [folder, b"/"].concat(), [folder, b"0"].concat());
+    if connection.exists(TELLS_OF_FOLDER, range)? {
         return Ok(true);
     }
     // Whose change was told is watched.
     let Some(id) = names::id_of(connection, subject)? else {
         return Ok(false);
     };
-    connection.prepare_cached(HAS_PAST)?.exists((host, id))
+    connection.exists(HAS_PAST, (host, id))
 }

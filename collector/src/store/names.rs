@@ -1,27 +1,22 @@
 //! Subjects, values and actors, each of which stands once in the store for the whole fleet.
 
-use std::collections::{BTreeSet, HashMap};
+mod wanted;
+
+use std::borrow::Borrow;
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::hash::Hash;
 use std::sync::Arc;
 
 use change::{Actor, FactValue, FileState, Kind, Subject};
-use rusqlite::{Connection, OptionalExtension as _, Params};
 use serde::de::DeserializeOwned;
 
+use self::wanted::{ACTORS, SUBJECTS, Sort, VALUES};
 use super::Error;
 use super::error::Doing as _;
+use super::sql::{self, Connection, Value};
 use crate::fleet::{SubjectKey, ValueKey};
 
-const SELECT_SUBJECT: &str = "SELECT id FROM subjects WHERE kind = ?1 AND key = ?2";
-const INSERT_SUBJECT: &str = "INSERT INTO subjects (kind, key) VALUES (?1, ?2)";
-const SELECT_VALUE: &str = "SELECT id FROM fact_values WHERE hash = ?1";
-const INSERT_VALUE: &str = "INSERT INTO fact_values (hash, json) VALUES (?1, ?2)";
-const SELECT_ACTOR: &str = "SELECT id FROM actors WHERE hash = ?1";
-const INSERT_ACTOR: &str =
-    "INSERT INTO actors (hash, person, author, session, json) VALUES (?1, ?2, ?3, ?4, ?5)";
-
 const SELECT_SWEEPING: &str = "SELECT sweeping, generation FROM retention";
-const SPARE: &str = "INSERT OR IGNORE INTO spared (sort, id) VALUES (?1, ?2)";
 
 const SELECT_KINDS: &str = "SELECT DISTINCT kind FROM subjects";
 const SELECT_SUBJECT_OF: &str = "SELECT kind, key FROM subjects WHERE id = ?1";
@@ -39,31 +34,69 @@ pub(super) struct Names {
     subjects: HashMap<Subject, i64>,
     values: HashMap<Hash16, i64>,
     actors: HashMap<Hash16, i64>,
-    last_actor: Option<(Arc<Actor>, i64)>,
+    last_actor: Option<(Arc<Actor>, Hash16)>,
     /// Whether what nothing refers to is being removed: then it is noted what is looked up.
     is_sweeping: bool,
     /// Ids of before this began may be of what is gone.
     generation: i64,
 }
 
+/// What is to be named: a subject, and what belongs to it.
+pub(super) struct Unnamed<'b> {
+    pub(super) subject: &'b Subject,
+    /// The subject's old name.
+    pub(super) from: Option<Subject>,
+    pub(super) before: Option<&'b FactValue>,
+    pub(super) after: Option<&'b FactValue>,
+    pub(super) actor: Option<&'b Arc<Actor>>,
+}
+
+/// The same by its names in the store.
+#[derive(Clone, Copy)]
+pub(super) struct Named {
+    pub(super) subject: SubjectKey,
+    pub(super) from: Option<SubjectKey>,
+    pub(super) before: Option<ValueKey>,
+    pub(super) after: Option<ValueKey>,
+    pub(super) actor: Option<i64>,
+}
+
+/// By what something is remembered.
+struct Hashed<'b> {
+    subject: Slot<&'b Subject>,
+    from: Option<Slot<Subject>>,
+    before: Option<Slot<Hash16>>,
+    after: Option<Slot<Hash16>>,
+    actor: Option<Slot<Hash16>>,
+}
+
+/// An id, or by what it will be known.
+enum Slot<K> {
+    Id(i64),
+    Wanted(K),
+}
+
+/// What is not remembered, and has to be looked up or written.
+#[derive(Default)]
+struct Missing<'b> {
+    subjects: HashSet<Subject>,
+    values: HashMap<Hash16, String>,
+    actors: HashMap<Hash16, (&'b Arc<Actor>, String)>,
+}
+
 impl Names {
     /// Looks at the beginning of a transaction whether what is remembered is still good.
-    pub(super) fn begin(&mut self, connection: &Connection) -> rusqlite::Result<()> {
-        let mut select = connection.prepare_cached(SELECT_SWEEPING)?;
+    pub(super) fn begin(&mut self, connection: &Connection) -> sql::Result<()> {
         let (is_sweeping, generation) =
-            select.query_row([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+            connection.one(SELECT_SWEEPING, (), |row| Ok((row.get(0)?, row.get(1)?)))?;
         if generation != self.generation {
             *self = Self::default();
         }
+        forget(&mut self.subjects);
+        forget(&mut self.values);
+        forget(&mut self.actors);
+        self.last_actor = None;
         (self.is_sweeping, self.generation) = (is_sweeping, generation);
-        Ok(())
-    }
-
-    /// Notes that something is used, while what is not is being removed.
-    fn spare(&self, connection: &Connection, sort: &str, id: i64) -> rusqlite::Result<()> {
-        if self.is_sweeping {
-            connection.prepare_cached(SPARE)?.execute((sort, id))?;
-        }
         Ok(())
     }
 
@@ -72,64 +105,203 @@ impl Names {
         &mut self,
         connection: &Connection,
         subject: &Subject,
-    ) -> rusqlite::Result<SubjectKey> {
-        if let Some(id) = self.subjects.get(subject) {
-            return Ok(SubjectKey(*id));
-        }
-        let row = (subject.kind.as_str(), subject.key.as_bytes());
-        let id = find_or_insert(connection, (SELECT_SUBJECT, row), (INSERT_SUBJECT, row))?;
-        self.spare(connection, "subject", id)?;
-        remember(&mut self.subjects, subject.clone(), id);
-        Ok(SubjectKey(id))
+    ) -> sql::Result<SubjectKey> {
+        let named = self.subjects(connection, &[subject])?;
+        named.first().copied().ok_or(sql::Error::NoRow)
     }
 
-    /// The id of a value, which is written where it is new.
-    pub(super) fn value(
+    /// The ids of subjects, likewise.
+    pub(super) fn subjects(
         &mut self,
         connection: &Connection,
-        value: &FactValue,
-    ) -> rusqlite::Result<ValueKey> {
-        let json = json_of(&shared_part(value));
-        let hash = hash_of(&json);
-        if let Some(id) = self.values.get(&hash) {
-            return Ok(ValueKey(*id));
-        }
-        let id = find_or_insert(
-            connection,
-            (SELECT_VALUE, [&hash]),
-            (INSERT_VALUE, (&hash, &json)),
-        )?;
-        self.spare(connection, "value", id)?;
-        remember(&mut self.values, hash, id);
-        Ok(ValueKey(id))
+        subjects: &[&Subject],
+    ) -> sql::Result<Vec<SubjectKey>> {
+        let mut missing = Missing::default();
+        let slots: Vec<_> = subjects
+            .iter()
+            .map(|subject| self.want(*subject, &mut missing))
+            .collect();
+        self.learn(connection, missing)?;
+        let id = |slot: &Slot<&Subject>| Ok(SubjectKey(slot.id(&self.subjects)?));
+        slots.iter().map(id).collect()
     }
 
-    /// The id of an actor, which is written where it is new.
-    pub(super) fn actor(
+    /// The ids of all of these and of what belongs to them, which is written where it is new.
+    pub(super) fn all<'b>(
         &mut self,
         connection: &Connection,
-        actor: &Arc<Actor>,
-    ) -> rusqlite::Result<i64> {
-        let last = self.last_actor.as_ref();
-        if let Some((_, id)) = last.filter(|(last, _)| Arc::ptr_eq(last, actor)) {
-            return Ok(*id);
-        }
-        let json = json_of(actor);
-        let hash = hash_of(&json);
-        let id = if let Some(id) = self.actors.get(&hash) {
-            *id
-        } else {
-            let person = actor.person();
-            let number = person.uid.to_string();
-            let name = person.name.as_deref().unwrap_or(&number);
-            let session = actor.session.as_ref().map(|session| session.id);
-            let row = (&hash, name, actor.author().as_str(), session, &json);
-            find_or_insert(connection, (SELECT_ACTOR, [&hash]), (INSERT_ACTOR, row))?
+        unnamed: impl IntoIterator<Item = Unnamed<'b>>,
+    ) -> sql::Result<Vec<Named>> {
+        let mut missing = Missing::default();
+        let hashed = unnamed.into_iter().map(|one| self.hash(one, &mut missing));
+        let hashed: Vec<_> = hashed.collect();
+        self.learn(connection, missing)?;
+        let named = |one: &Hashed<'_>| {
+            let from = one.from.as_ref().map(|slot| slot.id(&self.subjects));
+            let value = |slot: &Option<Slot<Hash16>>| {
+                let id = slot.as_ref().map(|slot| slot.id(&self.values));
+                id.transpose().map(|id| id.map(ValueKey))
+            };
+            let actor = one.actor.as_ref().map(|slot| slot.id(&self.actors));
+            Ok(Named {
+                subject: SubjectKey(one.subject.id(&self.subjects)?),
+                from: from.transpose()?.map(SubjectKey),
+                before: value(&one.before)?,
+                after: value(&one.after)?,
+                actor: actor.transpose()?,
+            })
         };
-        self.spare(connection, "actor", id)?;
-        remember(&mut self.actors, hash, id);
-        self.last_actor = Some((Arc::clone(actor), id));
-        Ok(id)
+        hashed.iter().map(named).collect()
+    }
+
+    fn hash<'b>(&mut self, unnamed: Unnamed<'b>, missing: &mut Missing<'b>) -> Hashed<'b> {
+        let Unnamed {
+            subject,
+            from,
+            before,
+            after,
+            actor,
+        } = unnamed;
+        let mut value = |value: &FactValue| {
+            let json = json_of(&shared_part(value));
+            let hash = hash_of(&json);
+            let known = self.values.get(&hash);
+            known.map_or_else(
+                || {
+                    missing.values.insert(hash, json);
+                    Slot::Wanted(hash)
+                },
+                |id| Slot::Id(*id),
+            )
+        };
+        let (before, after) = (before.map(&mut value), after.map(&mut value));
+        Hashed {
+            subject: self.want(subject, missing),
+            from: from.map(|from| self.want(from, missing)),
+            before,
+            after,
+            actor: actor.map(|actor| self.hash_actor(actor, missing)),
+        }
+    }
+
+    fn want<S: Borrow<Subject>>(&self, subject: S, missing: &mut Missing<'_>) -> Slot<S> {
+        let asked = subject.borrow();
+        if let Some(id) = self.subjects.get(asked) {
+            return Slot::Id(*id);
+        }
+        if !missing.subjects.contains(asked) {
+            missing.subjects.insert(asked.clone());
+        }
+        Slot::Wanted(subject)
+    }
+
+    fn hash_actor<'b>(&mut self, actor: &'b Arc<Actor>, missing: &mut Missing<'b>) -> Slot<Hash16> {
+        let last = self.last_actor.as_ref();
+        let last = last.filter(|(last, _)| Arc::ptr_eq(last, actor));
+        let hash = if let Some((_, hash)) = last {
+            *hash
+        } else {
+            let json = json_of(actor);
+            let hash = hash_of(&json);
+            if !self.actors.contains_key(&hash) {
+                missing.actors.insert(hash, (actor, json));
+            }
+            self.last_actor = Some((Arc::clone(actor), hash));
+            hash
+        };
+        let known = self.actors.get(&hash);
+        known.map_or(Slot::Wanted(hash), |id| Slot::Id(*id))
+    }
+
+    /// Looks up what is missing, and writes what is new of it, in an order that is the same for all who do so.
+    fn learn(&mut self, connection: &Connection, missing: Missing<'_>) -> sql::Result<()> {
+        let Missing {
+            subjects,
+            values,
+            actors,
+        } = missing;
+        let mut subjects: Vec<_> = subjects.into_iter().collect();
+        subjects.sort_unstable_by(|a, b| (a.kind.as_str(), &a.key).cmp(&(b.kind.as_str(), &b.key)));
+        let rows = subjects.iter().map(|subject| {
+            let key = Value::Bytes(Some(subject.key.as_bytes()));
+            [Value::Text(Some(subject.kind.as_str())), key]
+        });
+        let ids = self.find_or_insert(connection, &SUBJECTS, &rows.collect::<Vec<_>>())?;
+        self.subjects.extend(subjects.into_iter().zip(ids));
+
+        let mut values: Vec<_> = values.into_iter().collect();
+        values.sort_unstable();
+        let rows = values
+            .iter()
+            .map(|(hash, json)| [Value::Bytes(Some(hash)), Value::Text(Some(json))]);
+        let ids = self.find_or_insert(connection, &VALUES, &rows.collect::<Vec<_>>())?;
+        self.values
+            .extend(values.into_iter().map(|(hash, _)| hash).zip(ids));
+
+        let mut actors: Vec<_> = actors.into_iter().collect();
+        actors.sort_unstable_by_key(|(hash, _)| *hash);
+        let names: Vec<_> = actors
+            .iter()
+            .map(|(_, (actor, _))| person_of(actor))
+            .collect();
+        let rows = actors
+            .iter()
+            .zip(&names)
+            .map(|((hash, (actor, json)), name)| {
+                [
+                    Value::Bytes(Some(hash)),
+                    Value::Text(Some(name)),
+                    Value::Text(Some(actor.author().as_str())),
+                    Value::Integer(actor.session.as_ref().map(|session| session.id.into())),
+                    Value::Integer(Some(actor.person().uid.into())),
+                    Value::Text(Some(json)),
+                ]
+            });
+        let ids = self.find_or_insert(connection, &ACTORS, &rows.collect::<Vec<_>>())?;
+        self.actors
+            .extend(actors.into_iter().map(|(hash, _)| hash).zip(ids));
+        Ok(())
+    }
+
+    fn find_or_insert<const N: usize>(
+        &self,
+        connection: &Connection,
+        sort: &Sort<N>,
+        rows: &[[Value<'_>; N]],
+    ) -> sql::Result<Vec<i64>> {
+        let ids = sort.find_or_insert(connection, rows)?;
+        if self.is_sweeping {
+            sort.spare(connection, &ids)?;
+        }
+        Ok(ids)
+    }
+}
+
+/// The name of whoever logged in or else acted, or the number.
+fn person_of(actor: &Actor) -> String {
+    let person = actor.person();
+    let name = person.name.clone();
+    name.unwrap_or_else(|| person.uid.to_string())
+}
+
+fn forget<K, V>(remembered: &mut HashMap<K, V>) {
+    if remembered.len() >= REMEMBERED {
+        remembered.clear();
+    }
+}
+
+impl<S> Slot<S> {
+    fn id<K: Hash + Eq>(&self, remembered: &HashMap<K, i64>) -> sql::Result<i64>
+    where
+        S: Borrow<K>,
+    {
+        match self {
+            Self::Id(id) => Ok(*id),
+            Self::Wanted(key) => remembered
+                .get(key.borrow())
+                .copied()
+                .ok_or(sql::Error::NoRow),
+        }
     }
 }
 
@@ -138,11 +310,10 @@ pub(super) fn subject_of(
     connection: &Connection,
     SubjectKey(id): SubjectKey,
 ) -> Result<Subject, Error> {
-    let doing = "read a subject";
-    let mut select = connection.prepare_cached(SELECT_SUBJECT_OF).doing(doing)?;
-    let (kind, key): (String, Vec<u8>) = select
-        .query_row([id], |row| Ok((row.get(0)?, row.get(1)?)))
-        .doing(doing)?;
+    let found = connection.one(SELECT_SUBJECT_OF, [id], |row| {
+        Ok((row.get::<String>(0)?, row.get(1)?))
+    });
+    let (kind, key) = found.doing("read a subject")?;
     subject(&kind, key)
 }
 
@@ -163,16 +334,15 @@ pub(super) fn kind_in(word: &str) -> Result<Kind, Error> {
 }
 
 /// The id of a subject, where anybody has told of it.
-pub(super) fn id_of(connection: &Connection, subject: &Subject) -> rusqlite::Result<Option<i64>> {
+pub(super) fn id_of(connection: &Connection, subject: &Subject) -> sql::Result<Option<i64>> {
     let row = (subject.kind.as_str(), subject.key.as_bytes());
-    let mut select = connection.prepare_cached(SELECT_SUBJECT)?;
-    select.query_row(row, |row| row.get(0)).optional()
+    connection.optional(wanted::SELECT_SUBJECT, row, |row| row.get(0))
 }
 
 /// The kinds of all subjects.
-pub(super) fn kinds(connection: &Connection) -> rusqlite::Result<BTreeSet<String>> {
-    let mut select = connection.prepare_cached(SELECT_KINDS)?;
-    select.query_map([], |row| row.get(0))?.collect()
+pub(super) fn kinds(connection: &Connection) -> sql::Result<BTreeSet<String>> {
+    let kinds = connection.rows(SELECT_KINDS, (), |row| row.get(0))?;
+    Ok(kinds.into_iter().collect())
 }
 
 /// The value of an id.
@@ -180,10 +350,8 @@ pub(super) fn value_of(
     connection: &Connection,
     ValueKey(id): ValueKey,
 ) -> Result<FactValue, Error> {
-    let doing = "read a value";
-    let mut select = connection.prepare_cached(SELECT_JSON_OF).doing(doing)?;
-    let json: String = select.query_row([id], |row| row.get(0)).doing(doing)?;
-    read_json(&json, "fact_values")
+    let json = connection.one(SELECT_JSON_OF, [id], |row| row.get::<String>(0));
+    read_json(&json.doing("read a value")?, "fact_values")
 }
 
 /// What a row holds as JSON.
@@ -203,26 +371,6 @@ fn shared_part(value: &FactValue) -> FactValue {
         }),
         FactValue::Setting { .. } | FactValue::Attributes(_) => value.clone(),
     }
-}
-
-fn find_or_insert(
-    connection: &Connection,
-    (select, key): (&str, impl Params),
-    (insert, row): (&str, impl Params),
-) -> rusqlite::Result<i64> {
-    let mut select = connection.prepare_cached(select)?;
-    if let Some(id) = select.query_row(key, |row| row.get(0)).optional()? {
-        return Ok(id);
-    }
-    connection.prepare_cached(insert)?.execute(row)?;
-    Ok(connection.last_insert_rowid())
-}
-
-fn remember<K: Hash + Eq>(known: &mut HashMap<K, i64>, key: K, id: i64) {
-    if known.len() >= REMEMBERED {
-        known.clear();
-    }
-    known.insert(key, id);
 }
 
 /// The model's own JSON, whose fields stand in the order of their declaration.

@@ -1,16 +1,15 @@
 //! The reader: answers what the questions ask of a fleet, from one moment of the store.
 
-use std::path::Path;
 use std::time::Instant;
 
 use change::wire::SessionBody;
 use change::{Change, FactValue, Gap, Run, RunQuery, Subject, Timestamp};
-use rusqlite::Connection;
 
 use super::error::Doing as _;
+use super::sql::{Connection, Turn};
 use super::{
-    EnrolledHost, Error, FILE, LogPlace, changes, connection, contents, enrolment, facts, gaps,
-    holders, hosts, markers, moments, names, runs, search, sessions, snapshots, tidy,
+    EnrolledHost, Error, Location, LogPlace, changes, contents, enrolment, facts, gaps, holders,
+    hosts, markers, moments, names, postgres, runs, search, sessions, snapshots, tidy,
 };
 use crate::fleet::{
     DriftEvent, Fact, Fleet, Glimpse, Host, HostKey, HostSet, LogQuery, Logged, Marker, Reversal,
@@ -19,31 +18,38 @@ use crate::fleet::{
 
 const READ: &str = "read the fleet's facts";
 
-/// So many steps of `SQLite`'s machine are made between two looks at the time: well under a millisecond.
-const STEPS: i32 = 1_000;
-
 /// Reads the store as it is when it is opened, whatever is written meanwhile.
 pub struct Reader {
     pub(super) connection: Connection,
 }
 
 impl Reader {
-    /// Opens the store in a state directory.
-    pub fn open(state_dir: &Path) -> Result<Self, Error> {
-        let connection = connection::open_to_read(&state_dir.join(FILE))?;
-        connection.execute_batch("BEGIN").doing(READ)?;
-        Ok(Self { connection })
+    /// Opens a store.
+    pub fn open(location: &Location) -> Result<Self, Error> {
+        Self::open_at(location, None)
     }
 
     /// Opens the store likewise; from a moment on all that is asked fails, and what is under way ends
     /// ([`Error::is_out_of_time`]).
-    pub fn open_until(state_dir: &Path, deadline: Instant) -> Result<Self, Error> {
-        let Self { mut connection } = Self::open(state_dir)?;
-        let is_over = move || Instant::now() >= deadline;
-        connection
-            .progress_handler(STEPS, Some(is_over))
-            .doing(READ)?;
+    pub fn open_until(location: &Location, deadline: Instant) -> Result<Self, Error> {
+        Self::open_at(location, Some(deadline))
+    }
+
+    fn open_at(location: &Location, deadline: Option<Instant>) -> Result<Self, Error> {
+        let connection = location.open_to_read(deadline)?;
+        // It ends with the connection.
+        connection.begin(Turn::Read).doing(READ)?.keep();
         Ok(Self { connection })
+    }
+
+    /// How large the store is.
+    pub fn bytes(&self, location: &Location) -> Result<u64, Error> {
+        match location.file_bytes() {
+            Some(bytes) => Ok(bytes),
+            None => Ok(postgres::bytes(&self.connection)
+                .doing(READ)?
+                .cast_unsigned()),
+        }
     }
 
     /// All hosts that were ever enrolled, by their host names.
@@ -122,7 +128,7 @@ impl Fleet for Reader {
         &self,
         pass_on: &mut dyn FnMut(SubjectKey, ValueKey, &HostSet),
     ) -> Result<(), Error> {
-        holders::each(&self.connection, pass_on).doing(READ)
+        holders::each(&self.connection, READ, pass_on)
     }
 
     fn holdings(

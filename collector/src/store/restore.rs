@@ -8,7 +8,7 @@ use change::Timestamp;
 use rusqlite::{Connection, OptionalExtension as _};
 
 use super::error::Doing as _;
-use super::{Certificate, Enrolment, Error, FILE, backup, connection};
+use super::{Certificate, Enrolment, Error, backup, sqlite};
 
 const HAS_BACKUP: &str = "SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'backup'";
 const SELECT_BACKUP: &str = "SELECT taken, authority FROM backup";
@@ -24,13 +24,13 @@ const INSERT_RESTORE: &str = "INSERT INTO restores (restored, taken) VALUES (?1,
 // A certificate that was made after the copy was taken from which the store was put back, for a host that was enrolled
 // before that and was not enrolled anew since.
 const ADOPT: &str = "
-    INSERT OR IGNORE INTO certificates (fingerprint, name, issued, expires)
+    INSERT INTO certificates (fingerprint, name, issued, expires)
     SELECT ?1, ?2, ?3, ?4 FROM enrolled e
     WHERE e.name = ?2 AND e.revoked IS NULL AND EXISTS (
-        SELECT 1 FROM restores r WHERE ?3 BETWEEN r.taken - 1000000000 AND r.restored AND e.enrolled <= r.taken)";
+        SELECT 1 FROM restores r WHERE ?3 BETWEEN r.taken - 1000000000 AND r.restored AND e.enrolled <= r.taken)
+    ON CONFLICT DO NOTHING";
 
 const RESTORE: &str = "put the store back";
-const ADOPTING: &str = "take in a certificate that was lost";
 
 /// Tells of a store that was put back.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,17 +48,12 @@ pub struct Draft {
     restored: Restored,
 }
 
-/// Takes a copy into a state directory without a store: checks that it is whole, made by `backup`, and not of a newer
+/// Takes a copy beside where a store is to be: checks that it is whole, made by `backup`, and not of a newer
 /// collector. Where `hash` is given, it must be the file's.
-pub fn take(
-    file: &Path,
-    state_dir: &Path,
-    hash: Option<&str>,
-    now: Timestamp,
-) -> Result<Draft, Error> {
+pub fn take(file: &Path, store: &Path, hash: Option<&str>, now: Timestamp) -> Result<Draft, Error> {
     let mut draft = Draft {
-        path: state_dir.join(format!("{FILE}.restore")),
-        store: state_dir.join(FILE),
+        path: store.with_extension("db.restore"),
+        store: store.to_owned(),
         restored: Restored {
             taken: now,
             authority: None,
@@ -115,7 +110,7 @@ fn copy(from: &Path, to: &Path) -> Result<(), Error> {
     let copied = fs::File::options()
         .write(true)
         .create_new(true)
-        .mode(connection::MODE)
+        .mode(sqlite::MODE)
         .open(to)
         .and_then(|mut target| io::copy(&mut source, &mut target));
     copied.map(drop).map_err(|error| write_error(to, error))
@@ -131,8 +126,8 @@ fn look(draft: &Path, now: Timestamp, refuse: &dyn Fn(String) -> Error) -> Resul
         Error::Database { cause, .. } => refuse(format!("it is damaged: {cause}")),
         error => error,
     };
-    let copy = connection::open_to_copy(draft).map_err(as_backup)?;
-    let damage = connection::damage(&copy, "integrity_check").map_err(as_backup)?;
+    let copy = sqlite::open_to_copy(draft).map_err(as_backup)?;
+    let damage = sqlite::damage(&copy, "integrity_check").map_err(as_backup)?;
     if let Some(first) = damage.first() {
         return Err(refuse(format!("it is damaged: {first}; take another copy")));
     }
@@ -142,7 +137,7 @@ fn look(draft: &Path, now: Timestamp, refuse: &dyn Fn(String) -> Error) -> Resul
         return Err(refuse(what.to_owned()));
     }
     drop(copy);
-    let store = connection::open_to_write(draft)?;
+    let store = sqlite::open_to_write(draft)?;
     let restored = go_on(&store, now).doing(RESTORE)?;
     // Nothing is left beside the file, which alone gets the store's name.
     store
@@ -179,7 +174,7 @@ impl Enrolment {
         } = certificate;
         let row = (fingerprint, name, issued.as_nanos(), expires.as_nanos());
         let rows = self.connection.execute(ADOPT, row);
-        Ok(rows.doing(ADOPTING)? > 0)
+        Ok(rows.doing("take in a certificate that was lost")? > 0)
     }
 }
 

@@ -1,25 +1,25 @@
 //! The table of runs, as hosts tell of them.
 
 use change::{Run, RunQuery, Timestamp};
-use rusqlite::types::Value;
-use rusqlite::{Connection, OptionalExtension as _, params_from_iter};
 
 use super::Error;
 use super::error::Doing as _;
 use super::names::read_json;
+use super::sql::{self, Connection, Value};
 use crate::fleet::{HostKey, HostSet};
 
-const UPSERT: &str = "INSERT OR REPLACE INTO runs (host, id, json, start) VALUES (?1, ?2, ?3, ?4)";
+const UPSERT: &str = "
+    INSERT INTO runs (host, id, json, start, parent) VALUES (?1, ?2, ?3, ?4, ?5)
+    ON CONFLICT (host, id) DO UPDATE SET json = ?3, start = ?4, parent = ?5";
 const SELECT: &str = "SELECT json FROM runs WHERE host = ?1 AND id = ?2";
-const SELECT_WITHIN: &str =
-    "SELECT id FROM runs WHERE host = ?1 AND json_extract(json, '$.parent') = ?2 ORDER BY id";
+const SELECT_WITHIN: &str = "SELECT id FROM runs WHERE host = ?1 AND parent = ?2 ORDER BY id";
 // A run is within one of a lower number.
 const SELECT_ALL_WITHIN: &str = "
     WITH RECURSIVE within (id) AS (
         SELECT ?2
         UNION
         SELECT r.id FROM within w JOIN runs r
-            ON r.host = ?1 AND r.id > w.id AND json_extract(r.json, '$.parent') = w.id
+            ON r.host = ?1 AND r.id > w.id AND r.parent = w.id
     ) SELECT id FROM within";
 
 const READ: &str = "read runs";
@@ -29,11 +29,18 @@ pub(super) fn write(
     connection: &Connection,
     HostKey(host): HostKey,
     runs: &[Run],
-) -> rusqlite::Result<()> {
-    let mut upsert = connection.prepare_cached(UPSERT)?;
+) -> sql::Result<()> {
     for run in runs {
         let json = serde_json::to_string(run).expect("a run has a JSON form");
-        upsert.execute((host, run.id.cast_signed(), json, run.start.as_nanos()))?;
+        let parent = run.parent.map(u64::cast_signed);
+        let row = (
+            host,
+            run.id.cast_signed(),
+            json,
+            run.start.as_nanos(),
+            parent,
+        );
+        connection.execute(UPSERT, row)?;
     }
     Ok(())
 }
@@ -44,10 +51,11 @@ pub(super) fn read(
     HostKey(host): HostKey,
     id: u64,
 ) -> Result<Option<Run>, Error> {
-    let mut select = connection.prepare_cached(SELECT).doing(READ)?;
-    let json = select.query_row((host, id.cast_signed()), |row| row.get::<_, String>(0));
-    let json = json.optional().doing(READ)?;
-    json.map(|json| read_json(&json, "runs")).transpose()
+    let row = (host, id.cast_signed());
+    let json = connection.optional(SELECT, row, |row| row.get::<String>(0));
+    json.doing(READ)?
+        .map(|json| read_json(&json, "runs"))
+        .transpose()
 }
 
 /// The runs that began right within a run, oldest first.
@@ -69,10 +77,9 @@ fn numbers(
     select: &str,
     (HostKey(host), id): (HostKey, u64),
 ) -> Result<Vec<u64>, Error> {
-    let mut select = connection.prepare_cached(select).doing(READ)?;
-    let rows = select.query_map((host, id.cast_signed()), |row| row.get::<_, i64>(0));
-    let ids = rows.doing(READ)?.map(|id| id.map(i64::cast_unsigned));
-    ids.collect::<Result<_, _>>().doing(READ)
+    let row = (host, id.cast_signed());
+    let ids = connection.rows(select, row, |row| Ok(row.get::<i64>(0)?.cast_unsigned()));
+    ids.doing(READ)
 }
 
 /// The runs that a query asks for, newest first.
@@ -89,11 +96,11 @@ pub(super) fn find(
         ..
     } = query;
     let mut condition = vec!["TRUE"];
-    let mut params: Vec<Value> = Vec::new();
+    let mut params: Vec<Value<'_>> = Vec::new();
     let mut and = |text, value: Option<i64>| {
-        if let Some(value) = value {
+        if value.is_some() {
             condition.push(text);
-            params.push(value.into());
+            params.push(Value::Integer(value));
         }
     };
     and("start >= ?", since.map(Timestamp::as_nanos));
@@ -102,7 +109,7 @@ pub(super) fn find(
     let one = hosts
         .filter(|hosts| hosts.len() == 1)
         .and_then(|hosts| hosts.iter().next());
-    and("host = ?", one.map(|HostKey(host)| host.into()));
+    and("host = ?", one.map(|HostKey(host)| i64::from(host)));
     // Of one host all are few: no other index than by its number.
     let order = if one.is_some() { "+start" } else { "start" };
     let condition = condition.join(" AND ");
@@ -110,22 +117,21 @@ pub(super) fn find(
         "SELECT host, json FROM runs WHERE {condition} ORDER BY {order} DESC, host, id DESC"
     );
     let most = limit.map_or(usize::MAX, |limit| limit as usize);
-    let mut select = connection.prepare_cached(&sql).doing(READ)?;
-    let mut rows = select.query(params_from_iter(params)).doing(READ)?;
     let mut found = Vec::new();
-    while found.len() < most {
-        let Some(row) = rows.next().doing(READ)? else {
-            break;
-        };
+    if most == 0 {
+        return Ok(found);
+    }
+    connection.each((&sql, params.as_slice()), READ, &mut |row| {
         let host = HostKey(row.get(0).doing(READ)?);
         if hosts.is_some_and(|hosts| !hosts.contains(host)) {
-            continue;
+            return Ok(true);
         }
-        let run: Run = read_json(&row.get::<_, String>(1).doing(READ)?, "runs")?;
+        let run: Run = read_json(&row.get::<String>(1).doing(READ)?, "runs")?;
         if is_asked_for(&run, query) {
             found.push((host, run));
         }
-    }
+        Ok(found.len() < most)
+    })?;
     Ok(found)
 }
 

@@ -6,11 +6,10 @@ use std::path::Path;
 
 use change::{Change, Op, Timestamp};
 use globset::{GlobBuilder, GlobMatcher};
-use rusqlite::types::Value;
-use rusqlite::{Connection, Row, params_from_iter};
 
 use super::changes::{self, package_in, renamed_from_in};
 use super::error::Doing as _;
+use super::sql::{Connection, Row, ToValue as _, Value};
 use super::{Error, LogPlace, names, runs};
 use crate::fleet::{HostKey, LogQuery, Logged, SubjectKey, ValueKey};
 
@@ -20,16 +19,10 @@ const SELECT: &str = "
     JOIN subjects s ON s.id = c.subject
     LEFT JOIN actors a ON a.id = c.actor";
 const NEWEST_FIRST: &str = "ORDER BY c.time DESC, c.host, c.seq DESC";
-// The plus keeps SQLite from going through all changes by their times.
+// The plus keeps the database from going through all changes by their times.
 const NEWEST_FIRST_SORTED: &str = "ORDER BY +c.time DESC, c.host, c.seq DESC";
 const SELECT_FILES: &str = "SELECT id, key FROM subjects WHERE kind = 'file'";
-const COUNT_OF_SUBJECTS: &str = "
-    SELECT count(*) FROM (
-        SELECT 1 FROM changes WHERE subject IN (SELECT value FROM json_each(?1)) AND time >= ?2 AND time < ?3
-        LIMIT ?4
-    )";
-const BY_UID: &str = "(a.person = ? OR coalesce(
-    json_extract(a.json, '$.login_user.uid'), json_extract(a.json, '$.user.uid')) = ?)";
+const BY_UID: &str = "(a.person = ? OR a.uid = ?)";
 
 /// Up to so many changes are looked up by their subjects and sorted; beyond that they are so many among all that going
 /// through all finds them.
@@ -90,7 +83,24 @@ struct Search<'q> {
     path: Option<GlobMatcher>,
     package: Option<GlobMatcher>,
     /// What the table itself can tell.
-    condition: Vec<(&'static str, Vec<Value>)>,
+    condition: Vec<(String, Vec<Param>)>,
+}
+
+/// What a condition is about.
+enum Param {
+    Integer(i64),
+    Text(String),
+    List(Vec<i64>),
+}
+
+impl Param {
+    fn value(&self) -> Value<'_> {
+        match self {
+            Self::Integer(value) => value.to_value(),
+            Self::Text(text) => text.to_value(),
+            Self::List(values) => Value::List(values),
+        }
+    }
 }
 
 impl<'q> Search<'q> {
@@ -111,33 +121,40 @@ impl<'q> Search<'q> {
             after_seq,
             limit: _,
         } = query;
-        let mut condition: Vec<(&'static str, Vec<Value>)> = Vec::new();
-        let mut and =
-            |text, value: Option<Value>| condition.extend(value.map(|value| (text, vec![value])));
-        and("c.time >= ?", since.map(|time| time.as_nanos().into()));
-        and("c.time < ?", until.map(|time| time.as_nanos().into()));
-        // The plus keeps SQLite from beginning with all subjects of a kind.
+        let mut condition: Vec<(String, Vec<Param>)> = Vec::new();
+        let mut and = |text: &str, param: Option<Param>| {
+            condition.extend(param.map(|param| (text.to_owned(), vec![param])));
+        };
+        let word = |word: &str| Param::Text(word.to_owned());
         and(
-            "+s.kind = ?",
-            kind.map(|kind| kind.as_str().to_owned().into()),
+            "c.time >= ?",
+            since.map(|time| Param::Integer(time.as_nanos())),
         );
-        and("+c.op = ?", op.map(|op| op.as_str().to_owned().into()));
-        and("a.session = ?", session.map(|id| i64::from(id).into()));
-        and("a.author = ?", by.map(|by| by.as_str().to_owned().into()));
-        and("c.seq > ?", after_seq.map(|seq| seq.cast_signed().into()));
+        and(
+            "c.time < ?",
+            until.map(|time| Param::Integer(time.as_nanos())),
+        );
+        // What is added keeps the database from beginning with all subjects of a kind.
+        and("s.kind || '' = ?", kind.map(|kind| word(kind.as_str())));
+        and("c.op || '' = ?", op.map(|op| word(op.as_str())));
+        and("a.session = ?", session.map(|id| Param::Integer(id.into())));
+        and("a.author = ?", by.map(|by| word(by.as_str())));
+        and(
+            "c.seq > ?",
+            after_seq.map(|seq| Param::Integer(seq.cast_signed())),
+        );
         if let Some((HostKey(host), id)) = *run {
             let ids = runs::with_all_within(connection, HostKey(host), id)?;
-            and("c.host = ?", Some(host.into()));
-            and(
-                "c.run IN (SELECT value FROM json_each(?))",
-                Some(json_list(&ids).into()),
-            );
+            let ids = ids.into_iter().map(u64::cast_signed).collect();
+            and("c.host = ?", Some(Param::Integer(host.into())));
+            and(&connection.is_one_of("c.run", "?"), Some(Param::List(ids)));
         }
         if let Some(user) = user {
-            match user.parse::<u32>() {
-                Ok(uid) => condition.push((BY_UID, vec![user.clone().into(), uid.into()])),
-                Err(_name) => condition.push(("a.person = ?", vec![user.clone().into()])),
-            }
+            let name = word(user);
+            condition.push(match user.parse::<u32>() {
+                Ok(uid) => (BY_UID.to_owned(), vec![name, Param::Integer(uid.into())]),
+                Err(_name) => ("a.person = ?".to_owned(), vec![name]),
+            });
         }
         Ok(Self {
             connection,
@@ -155,9 +172,9 @@ impl<'q> Search<'q> {
         };
         let place = [time.as_nanos(), -i64::from(host.0), seq.cast_signed()];
         // The index knows only the time; of changes of one moment the order is that of the listing.
-        let at_latest = ("c.time <= ?", vec![place[0].into()]);
-        let behind = "(c.time, -c.host, c.seq) < (?, ?, ?)";
-        let behind = (behind, place.map(Value::from).to_vec());
+        let at_latest = ("c.time <= ?".to_owned(), vec![Param::Integer(place[0])]);
+        let behind = "(c.time, -c.host, c.seq) < (?, ?, ?)".to_owned();
+        let behind = (behind, place.map(Param::Integer).into());
         self.condition.extend([at_latest, behind]);
     }
 
@@ -165,7 +182,10 @@ impl<'q> Search<'q> {
         let way = self.way()?;
         let Way::Subjects(ids) = way else {
             let (condition, order) = match way {
-                Way::Host(host) => (("c.host = ?", Some(host.into())), NEWEST_FIRST_SORTED),
+                Way::Host(host) => {
+                    let host = Param::Integer(host.into());
+                    (("c.host = ?", Some(host)), NEWEST_FIRST_SORTED)
+                }
                 Way::Subjects(_) | Way::All => (("TRUE", None), NEWEST_FIRST),
             };
             let mut left = self.query.limit;
@@ -213,14 +233,12 @@ impl<'q> Search<'q> {
             return Ok(Way::All);
         };
         let mut ids = Vec::new();
-        let mut select = self.connection.prepare_cached(SELECT_FILES).doing(READ)?;
-        let mut rows = select.query([]).doing(READ)?;
-        while let Some(row) = rows.next().doing(READ)? {
-            let key = row.get_ref(1).doing(READ)?.as_blob().unwrap_or_default();
-            if is_match(glob, key) {
+        self.connection.each((SELECT_FILES, ()), READ, &mut |row| {
+            if is_match(glob, &row.bytes(1).doing(READ)?) {
                 ids.push(row.get(0).doing(READ)?);
             }
-        }
+            Ok(true)
+        })?;
         let count = self.count_of(&ids)?;
         Ok(if count < FEW {
             Way::Subjects(ids)
@@ -233,19 +251,26 @@ impl<'q> Search<'q> {
     fn count_of(&self, ids: &[i64]) -> Result<i64, Error> {
         let LogQuery { since, until, .. } = self.query;
         let nanos = |time: &Option<Timestamp>, open: i64| time.map_or(open, Timestamp::as_nanos);
-        let times = (nanos(since, i64::MIN), nanos(until, i64::MAX));
-        let mut count = self
-            .connection
-            .prepare_cached(COUNT_OF_SUBJECTS)
-            .doing(READ)?;
-        let row = (json_list(ids), times.0, times.1, FEW);
-        count.query_row(row, |row| row.get(0)).doing(READ)
+        let is_one = self.connection.is_one_of("subject", "?1");
+        let sql = format!(
+            "SELECT count(*) FROM (
+                SELECT 1 FROM changes WHERE {is_one} AND time >= ?2 AND time < ?3 LIMIT ?4
+            ) AS counted"
+        );
+        let row = [
+            Value::List(ids),
+            Value::Integer(Some(nanos(since, i64::MIN))),
+            Value::Integer(Some(nanos(until, i64::MAX))),
+            Value::Integer(Some(FEW)),
+        ];
+        let count = self.connection.one(&sql, row.as_slice(), |row| row.get(0));
+        count.doing(READ)
     }
 
     /// The newest of some subjects, and of renames that took the name from one; more than are asked for.
     fn of_subjects(&self, ids: &[i64]) -> Result<Vec<Logged>, Error> {
         let mut found = Vec::new();
-        let mut gather = |condition, order| {
+        let mut gather = |condition: (&str, Option<Param>), order| {
             let mut left = self.query.limit;
             self.rows(condition, order, &mut |logged| {
                 found.push(logged);
@@ -255,10 +280,13 @@ impl<'q> Search<'q> {
         };
         match ids {
             [] => {}
-            [one] => gather(("c.subject = ?", Some((*one).into())), NEWEST_FIRST)?,
+            [one] => gather(("c.subject = ?", Some(Param::Integer(*one))), NEWEST_FIRST)?,
             several => {
-                let text = "c.subject IN (SELECT value FROM json_each(?))";
-                gather((text, Some(json_list(several).into())), NEWEST_FIRST_SORTED)?;
+                let text = self.connection.is_one_of("c.subject", "?");
+                gather(
+                    (&text, Some(Param::List(several.to_vec()))),
+                    NEWEST_FIRST_SORTED,
+                )?;
             }
         }
         gather(("c.op = 'rename'", None), NEWEST_FIRST)?;
@@ -267,29 +295,22 @@ impl<'q> Search<'q> {
 
     fn rows(
         &self,
-        more: (&'static str, Option<Value>),
+        (more, param): (&str, Option<Param>),
         order: &str,
         pass_on: &mut dyn FnMut(Logged) -> bool,
     ) -> Result<(), Error> {
         if self.query.limit == 0 {
             return Ok(());
         }
-        let own = self
-            .condition
-            .iter()
-            .map(|(text, values)| (*text, values.clone()));
-        let more = (more.0, more.1.into_iter().collect());
-        let (texts, values): (Vec<_>, Vec<_>) = own.chain([more]).unzip();
+        let own = self.condition.iter().map(|(text, _)| text.as_str());
+        let texts: Vec<_> = own.chain([more]).collect();
         let sql = format!("{SELECT} WHERE {} {order}", texts.join(" AND "));
-        let mut select = self.connection.prepare_cached(&sql).doing(READ)?;
-        let params = params_from_iter(values.into_iter().flatten());
-        let mut rows = select.query(params).doing(READ)?;
-        while let Some(row) = rows.next().doing(READ)? {
-            if self.accepts(row)? && !pass_on(logged_in(row)?) {
-                break;
-            }
-        }
-        Ok(())
+        let own = self.condition.iter().flat_map(|(_, params)| params);
+        let values: Vec<_> = own.chain(&param).map(Param::value).collect();
+        self.connection
+            .each((&sql, values.as_slice()), READ, &mut |row| {
+                Ok(!self.accepts(row)? || pass_on(logged_in(row)?))
+            })
     }
 
     /// What the table itself cannot tell.
@@ -303,9 +324,10 @@ impl<'q> Search<'q> {
         if subject.is_none() && self.path.is_none() && self.package.is_none() {
             return Ok(true);
         }
-        let kind = row.get_ref(9).doing(READ)?.as_str().unwrap_or_default();
-        let key = row.get_ref(10).doing(READ)?.as_blob().unwrap_or_default();
-        let rest = row.get_ref(11).doing(READ)?.as_str_or_null().ok().flatten();
+        let kind = row.text(9).doing(READ)?.unwrap_or_default();
+        let key = row.bytes(10).doing(READ)?;
+        let key = key.as_ref();
+        let rest = row.text(11).doing(READ)?;
         let from = rest.map(renamed_from_in).transpose()?.flatten();
         if let Some(subject) = subject {
             let is_it = |name: &[u8]| name == subject.key.as_bytes();
@@ -343,21 +365,16 @@ fn logged_in(row: &Row<'_>) -> Result<Logged, Error> {
     let author: Option<String> = row.get(8).doing(READ)?;
     Ok(Logged {
         host: HostKey(row.get(0).doing(READ)?),
-        seq: row.get::<_, i64>(1).doing(READ)?.cast_unsigned(),
+        seq: row.get::<i64>(1).doing(READ)?.cast_unsigned(),
         time: Timestamp::from_nanos(row.get(2).doing(READ)?),
         subject: SubjectKey(row.get(3).doing(READ)?),
-        kind: names::kind_in(row.get_ref(9).doing(READ)?.as_str().unwrap_or_default())?,
+        kind: names::kind_in(row.text(9).doing(READ)?.unwrap_or_default())?,
         op: Op::from_word(&op).ok_or_else(no_op)?,
-        after: row.get::<_, Option<i64>>(5).doing(READ)?.map(ValueKey),
+        after: row.get::<Option<i64>>(5).doing(READ)?.map(ValueKey),
         run: run.map(i64::cast_unsigned),
         person: row.get(7).doing(READ)?,
         author: author.as_deref().and_then(change::Author::from_word),
     })
-}
-
-fn json_list<T: ToString>(ids: &[T]) -> String {
-    let ids: Vec<_> = ids.iter().map(ToString::to_string).collect();
-    format!("[{}]", ids.join(","))
 }
 
 fn matcher(glob: &str) -> Result<GlobMatcher, Error> {

@@ -2,18 +2,17 @@
 
 use change::wire::SessionBody;
 use change::{Session, SessionKind, Timestamp, User};
-use rusqlite::types::Value;
-use rusqlite::{Connection, OptionalExtension as _, Row, params_from_iter};
 
 use super::Error;
 use super::error::Doing as _;
+use super::sql::{self, Connection, Row, ToValue as _, Value};
 use crate::fleet::{HostKey, HostSet, SessionQuery};
 
 const UPSERT: &str = r#"
     INSERT INTO sessions (host, id, start, "end", kind, tty, remote, uid, user_name)
     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
     ON CONFLICT (host, id, start) DO UPDATE SET
-        "end" = coalesce(?4, "end"), kind = ?5, tty = ?6, remote = ?7, uid = ?8, user_name = ?9"#;
+        "end" = coalesce(?4, sessions."end"), kind = ?5, tty = ?6, remote = ?7, uid = ?8, user_name = ?9"#;
 const SELECT: &str =
     r#"SELECT host, id, start, "end", kind, tty, remote, uid, user_name FROM sessions"#;
 const HAS_OLDER: &str = "SELECT 1 FROM sessions WHERE host = ?1 AND id = ?2 AND start < ?3";
@@ -30,8 +29,7 @@ pub(super) fn write(
     connection: &Connection,
     HostKey(host): HostKey,
     sessions: &[SessionBody],
-) -> rusqlite::Result<()> {
-    let mut upsert = connection.prepare_cached(UPSERT)?;
+) -> sql::Result<()> {
     for body in sessions {
         let SessionBody {
             session:
@@ -46,7 +44,7 @@ pub(super) fn write(
             end,
             changes: _,
         } = body;
-        upsert.execute((
+        let row = (
             host,
             id,
             start.as_nanos(),
@@ -56,7 +54,8 @@ pub(super) fn write(
             remote,
             user.as_ref().map(|user| user.uid),
             user.as_ref().and_then(|user| user.name.as_deref()),
-        ))?;
+        );
+        connection.execute(UPSERT, row)?;
     }
     Ok(())
 }
@@ -75,47 +74,38 @@ pub(super) fn find(
         limit,
     } = query;
     let mut condition = vec!["TRUE"];
-    let mut params: Vec<Value> = Vec::new();
-    let mut and = |text, values: Vec<Value>| {
-        if !values.is_empty() {
+    let mut params: Vec<Value<'_>> = Vec::new();
+    let mut and = |text, value: Option<i64>| {
+        if value.is_some() {
             condition.push(text);
-            params.extend(values);
+            params.push(Value::Integer(value));
         }
     };
-    let times = |time: &Option<Timestamp>| {
-        let nanos = time.map(|time| time.as_nanos().into());
-        nanos.into_iter().collect::<Vec<_>>()
-    };
+    let nanos = |time: &Option<Timestamp>| time.map(Timestamp::as_nanos);
     // One that goes on, or whose end nobody saw, may reach into any time after it began.
-    and(r#"("end" IS NULL OR "end" >= ?)"#, times(since));
-    and("start < ?", times(until));
-    and(
-        "id = ?",
-        id.iter().map(|id| i64::from(*id).into()).collect(),
-    );
+    and(r#"("end" IS NULL OR "end" >= ?)"#, nanos(since));
+    and("start < ?", nanos(until));
+    and("id = ?", id.map(i64::from));
     if let Some(user) = user {
         let uid = user.parse::<u32>().map_or(-1, i64::from);
-        and(
-            "(user_name = ? OR uid = ?)",
-            vec![user.clone().into(), uid.into()],
-        );
+        condition.push("(user_name = ? OR uid = ?)");
+        params.extend([user.to_value(), Value::Integer(Some(uid))]);
     }
     let sql = format!(
         "{SELECT} WHERE {} ORDER BY start DESC, host, id DESC",
         condition.join(" AND ")
     );
-    let mut select = connection.prepare_cached(&sql).doing(READ)?;
-    let mut rows = select.query(params_from_iter(params)).doing(READ)?;
     let mut found = Vec::new();
-    while found.len() < *limit {
-        let Some(row) = rows.next().doing(READ)? else {
-            break;
-        };
+    if *limit == 0 {
+        return Ok(found);
+    }
+    connection.each((&sql, params.as_slice()), READ, &mut |row| {
         let host = HostKey(row.get(0).doing(READ)?);
         if hosts.is_none_or(|hosts| hosts.contains(host)) {
             found.push((host, session_in(row)?));
         }
-    }
+        Ok(found.len() < *limit)
+    })?;
     for (host, body) in &mut found {
         body.changes = count_changes(connection, *host, body)?;
     }
@@ -130,11 +120,9 @@ pub(super) fn bounds(
     (id, start): (u32, Timestamp),
 ) -> Result<[Option<Timestamp>; 2], Error> {
     let key = (host, id, start.as_nanos());
-    let mut has_older = connection.prepare_cached(HAS_OLDER).doing(READ)?;
-    let is_first = !has_older.exists(key).doing(READ)?;
-    let mut select = connection.prepare_cached(SELECT_NEXT).doing(READ)?;
-    let next = select.query_row(key, |row| row.get::<_, Option<i64>>(0));
-    let next = next.optional().doing(READ)?.flatten();
+    let is_first = !connection.exists(HAS_OLDER, key).doing(READ)?;
+    let next = connection.one(SELECT_NEXT, key, |row| row.get::<Option<i64>>(0));
+    let next = next.doing(READ)?;
     Ok([
         (!is_first).then_some(start),
         next.map(Timestamp::from_nanos),
@@ -145,9 +133,9 @@ fn count_changes(connection: &Connection, host: HostKey, body: &SessionBody) -> 
     let id = body.session.id;
     let bounds = bounds(connection, host, (id, body.start))?;
     let [from, to] = bounds.map(|bound| bound.map(Timestamp::as_nanos));
-    let mut count = connection.prepare_cached(COUNT_CHANGES).doing(READ)?;
-    let count: i64 = count
-        .query_row((host.0, id, from, to), |row| row.get(0))
+    let row = (host.0, id, from, to);
+    let count: i64 = connection
+        .one(COUNT_CHANGES, row, |row| row.get(0))
         .doing(READ)?;
     Ok(count.cast_unsigned())
 }

@@ -1,12 +1,10 @@
 //! The tables of snapshots: names for the state of some hosts at a moment.
 
-use std::path::Path;
-
 use change::Timestamp;
-use rusqlite::{Connection, TransactionBehavior};
 
 use super::error::Doing as _;
-use super::{Error, connection};
+use super::sql::{Connection, Turn};
+use super::{Error, Location};
 use crate::fleet::{HostKey, HostSet, Snapshot};
 
 const INSERT: &str = "INSERT INTO snapshots (name, at, made, note) VALUES (?1, ?2, ?3, ?4)";
@@ -27,9 +25,9 @@ pub struct Snapshots {
 }
 
 impl Snapshots {
-    /// Opens the store in a file.
-    pub fn open(path: &Path) -> Result<Self, Error> {
-        let connection = connection::open_to_write(path)?;
+    /// Opens a store.
+    pub fn open(location: &Location) -> Result<Self, Error> {
+        let connection = location.open_to_write()?;
         Ok(Self { connection })
     }
 
@@ -42,20 +40,16 @@ impl Snapshots {
             note,
             hosts,
         } = snapshot;
-        let transaction = self
-            .connection
-            .transaction_with_behavior(TransactionBehavior::Immediate)
-            .doing(WRITE)?;
-        let mut exists = transaction.prepare_cached(EXISTS).doing(WRITE)?;
-        if exists.exists([name]).doing(WRITE)? {
+        let transaction = self.connection.begin(Turn::Decide).doing(WRITE)?;
+        if transaction.exists(EXISTS, [name]).doing(WRITE)? {
             return Ok(false);
         }
-        drop(exists);
         let row = (name, at.as_nanos(), made.as_nanos(), note);
         transaction.execute(INSERT, row).doing(WRITE)?;
         for HostKey(host) in hosts.iter() {
-            let mut insert = transaction.prepare_cached(INSERT_HOST).doing(WRITE)?;
-            insert.execute((name, host)).doing(WRITE)?;
+            transaction
+                .execute(INSERT_HOST, (name, host))
+                .doing(WRITE)?;
         }
         transaction.commit().doing(WRITE)?;
         Ok(true)
@@ -63,10 +57,7 @@ impl Snapshots {
 
     /// Removes a snapshot, where there is one of that name.
     pub fn remove(&mut self, name: &str) -> Result<bool, Error> {
-        let transaction = self
-            .connection
-            .transaction_with_behavior(TransactionBehavior::Immediate)
-            .doing(WRITE)?;
+        let transaction = self.connection.begin(Turn::Decide).doing(WRITE)?;
         transaction.execute(DELETE_HOSTS, [name]).doing(WRITE)?;
         let removed = transaction.execute(DELETE, [name]).doing(WRITE)?;
         transaction.commit().doing(WRITE)?;
@@ -76,8 +67,7 @@ impl Snapshots {
 
 /// All snapshots, in the order of their names.
 pub(super) fn all(connection: &Connection) -> Result<Vec<Snapshot>, Error> {
-    let mut select = connection.prepare_cached(SELECT).doing(READ)?;
-    let rows = select.query_map([], |row| {
+    let snapshots = connection.rows(SELECT, (), |row| {
         Ok(Snapshot {
             name: row.get(0)?,
             at: Timestamp::from_nanos(row.get(1)?),
@@ -86,13 +76,11 @@ pub(super) fn all(connection: &Connection) -> Result<Vec<Snapshot>, Error> {
             hosts: HostSet::default(),
         })
     });
-    let mut snapshots: Vec<Snapshot> = rows.doing(READ)?.collect::<Result<_, _>>().doing(READ)?;
+    let mut snapshots: Vec<Snapshot> = snapshots.doing(READ)?;
     for snapshot in &mut snapshots {
-        let mut select = connection.prepare_cached(SELECT_HOSTS).doing(READ)?;
-        let hosts = select.query_map([&snapshot.name], |row| Ok(HostKey(row.get(0)?)));
-        for host in hosts.doing(READ)? {
-            snapshot.hosts.insert(host.doing(READ)?);
-        }
+        let name = [&snapshot.name];
+        let hosts = connection.rows(SELECT_HOSTS, name, |row| Ok(HostKey(row.get(0)?)));
+        snapshot.hosts.extend(&hosts.doing(READ)?);
     }
     Ok(snapshots)
 }

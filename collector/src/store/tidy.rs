@@ -5,32 +5,27 @@
 //! first, so that no moment is answered of which something has gone.
 
 mod history;
+mod space;
 mod sweep;
 
-use std::fs::File;
-use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use change::Timestamp;
-use rusqlite::{Connection, Transaction, TransactionBehavior};
-use rustix::fs::{FlockOperation, flock};
 use serde::Serialize;
 
+use self::history::Old;
+use self::space::Space;
+use self::sweep::Unused;
 use super::error::Doing as _;
-use super::{Error, connection};
-use history::Old;
-use sweep::Unused;
+use super::sql::{Connection, Transaction, Turn};
+use super::{Error, Location};
 
-const PRAGMAS: &str = "PRAGMA synchronous = NORMAL;";
 const SELECT_HORIZON: &str = "SELECT horizon FROM retention";
-const RAISE_HORIZON: &str =
-    "UPDATE retention SET horizon = max(coalesce(horizon, ?1), ?1) RETURNING horizon";
+const RAISE_HORIZON: &str = "
+    UPDATE retention SET horizon = CASE WHEN horizon > ?1 THEN horizon ELSE ?1 END RETURNING horizon";
 // What a snapshot names stays.
 const SELECT_OLDEST_SNAPSHOT: &str = "SELECT min(at) FROM snapshots";
 const RAISE_BEGINNINGS: &str = "UPDATE hosts SET begins = ?1 WHERE begins < ?1";
-const GIVE_BACK: &str = "PRAGMA incremental_vacuum(1000)";
-const CHECKPOINT: &str = "PRAGMA wal_checkpoint(PASSIVE)";
 
 const READ: &str = "read what is old";
 const WRITE: &str = "remove what is old";
@@ -99,27 +94,26 @@ impl Tidied {
 /// Tidies a store. It may be written meanwhile, but only one tidies it at a time.
 pub struct Tidy {
     connection: Connection,
-    path: PathBuf,
+    location: Location,
 }
 
 /// Told to end early, as when the server stops.
 pub type IsEnded<'a> = &'a dyn Fn() -> bool;
 
 impl Tidy {
-    /// Opens the store in a file.
-    pub fn open(path: &Path) -> Result<Self, Error> {
-        let connection = connection::open_to_write(path)?;
-        // What is removed twice after a power cut is as gone as what was removed once.
-        connection.execute_batch(PRAGMAS).doing(WRITE)?;
+    /// Opens a store.
+    pub fn open(location: &Location) -> Result<Self, Error> {
+        let connection = location.open_to_write()?;
+        space::hurry(&connection).doing(WRITE)?;
         Ok(Self {
             connection,
-            path: path.to_owned(),
+            location: location.clone(),
         })
     }
 
     /// Says what would go, and removes nothing.
     pub fn plan(&mut self, horizon: Timestamp) -> Result<Tidied, Error> {
-        let snapshot = self.connection.transaction().doing(READ)?;
+        let snapshot = self.connection.begin(Turn::Read).doing(READ)?;
         let horizon = not_beyond_snapshots(&snapshot, horizon)?;
         let horizon = horizon.max(horizon_of(&snapshot)?.unwrap_or(horizon));
         let mut tidied = Tidied {
@@ -130,50 +124,36 @@ impl Tidy {
             Old::of(&snapshot, host, horizon)?.count(&mut tidied);
         }
         Unused::once_removed(&snapshot, horizon)?.count(&mut tidied);
-        tidied.free_bytes = free_bytes(&snapshot)?;
+        tidied.free_bytes = Space::of(&snapshot)?.free_bytes;
         Ok(tidied)
     }
 
     /// Removes what is older than the horizon, or than an earlier one that was later. Blocks for as long as it takes.
     pub fn run(&mut self, horizon: Timestamp, is_ended: IsEnded<'_>) -> Result<Tidied, Error> {
-        let _lock = self.lock()?;
+        let _lock = space::lock(&self.connection, &self.location)?;
         let mut tidied = Tidied {
             horizon: self.raise(horizon)?,
             ..Tidied::default()
         };
-        let before = file_bytes(&self.connection)?;
+        let before = Space::of(&self.connection)?;
         self.history(&mut tidied, is_ended)?;
         if !tidied.is_cut_short {
             self.sweep(&mut tidied, is_ended)?;
         }
-        self.give_back(is_ended)?;
-        let after = file_bytes(&self.connection)?;
-        tidied.freed_bytes = before.saturating_sub(after);
-        tidied.free_bytes = free_bytes(&self.connection)?;
+        space::give_back(&self.connection, tidied.horizon, is_ended)?;
+        let after = Space::of(&self.connection)?;
+        tidied.freed_bytes = before.bytes.saturating_sub(after.bytes);
+        tidied.free_bytes = after.free_bytes;
         Ok(tidied)
     }
 
-    /// Held until it is dropped, and let go by the kernel where the process dies.
-    fn lock(&self) -> Result<File, Error> {
-        let path = self.path.with_extension("tidy");
-        let mut options = File::options();
-        let opened = options.create(true).truncate(false).write(true).mode(0o600);
-        let opened = opened.open(&path);
-        let file = opened.map_err(|source| Error::Open {
-            path: path.clone(),
-            source,
-        })?;
-        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => Ok(file),
-            Err(_held) => Err(Error::Tidying),
-        }
-    }
-
     fn raise(&mut self, horizon: Timestamp) -> Result<Timestamp, Error> {
-        let raising = self.begin()?;
+        // No snapshot is made meanwhile, and no host is written.
+        let raising = self.connection.begin(Turn::Decide).doing(WRITE)?;
+        raising.take_turn(Turn::Tidy).doing(WRITE)?;
         let horizon = not_beyond_snapshots(&raising, horizon)?;
         let nanos: i64 = raising
-            .query_row(RAISE_HORIZON, [horizon.as_nanos()], |row| row.get(0))
+            .one(RAISE_HORIZON, [horizon.as_nanos()], |row| row.get(0))
             .doing(WRITE)?;
         raising.execute(RAISE_BEGINNINGS, [nanos]).doing(WRITE)?;
         raising.commit().doing(WRITE)?;
@@ -184,7 +164,7 @@ impl Tidy {
     /// nothing refers to is never referred to again, as new facts refer to new changes.
     fn history(&mut self, tidied: &mut Tidied, is_ended: IsEnded<'_>) -> Result<(), Error> {
         for host in history::hosts(&self.connection)? {
-            let snapshot = self.connection.transaction().doing(READ)?;
+            let snapshot = self.connection.begin(Turn::Read).doing(READ)?;
             let mut old = Old::of(&snapshot, host, tidied.horizon)?;
             drop(snapshot);
             tidied.kept += old.kept();
@@ -206,7 +186,7 @@ impl Tidy {
         let transaction = self.begin()?;
         sweep::announce(&transaction).doing(WRITE)?;
         transaction.commit().doing(WRITE)?;
-        let snapshot = self.connection.transaction().doing(READ)?;
+        let snapshot = self.connection.begin(Turn::Read).doing(READ)?;
         let mut unused = Unused::now(&snapshot, tidied.horizon)?;
         drop(snapshot);
         while !unused.is_empty() && !is_ended() {
@@ -222,66 +202,25 @@ impl Tidy {
         transaction.commit().doing(WRITE)
     }
 
-    /// Gives free pages back to the file system, as far as the store was made so that it can.
-    fn give_back(&mut self, is_ended: IsEnded<'_>) -> Result<(), Error> {
-        let doing = "give free space back";
-        let mut free = free_bytes(&self.connection)?;
-        while free > 0 && !is_ended() {
-            let begun = Instant::now();
-            let mut step = self.connection.prepare(GIVE_BACK).doing(doing)?;
-            let mut rows = step.query([]).doing(doing)?;
-            while rows.next().doing(doing)?.is_some() {}
-            drop(rows);
-            drop(step);
-            let left = free_bytes(&self.connection)?;
-            if left >= free {
-                break;
-            }
-            free = left;
-            pause(begun);
-        }
-        // Where readers are at work it is done later, by whoever writes next.
-        self.connection
-            .query_row(CHECKPOINT, [], |_row| Ok(()))
-            .doing(doing)
-    }
-
-    fn begin(&mut self) -> Result<Transaction<'_>, Error> {
-        let begun = self
-            .connection
-            .transaction_with_behavior(TransactionBehavior::Immediate);
-        begun.doing(WRITE)
+    fn begin(&self) -> Result<Transaction<'_>, Error> {
+        self.connection.begin(Turn::Tidy).doing(WRITE)
     }
 }
 
 /// The horizon, or the moment of the oldest snapshot where that is earlier.
 fn not_beyond_snapshots(connection: &Connection, horizon: Timestamp) -> Result<Timestamp, Error> {
-    let oldest = connection.query_row(SELECT_OLDEST_SNAPSHOT, [], |row| row.get(0));
+    let oldest = connection.one(SELECT_OLDEST_SNAPSHOT, (), |row| row.get(0));
     let oldest: Option<i64> = oldest.doing(READ)?;
     Ok(oldest.map_or(horizon, |oldest| horizon.min(Timestamp::from_nanos(oldest))))
 }
 
 /// From when on each moment is kept; none where nothing was ever removed.
 pub(super) fn horizon_of(connection: &Connection) -> Result<Option<Timestamp>, Error> {
-    let found = connection.query_row(SELECT_HORIZON, [], |row| row.get::<_, Option<i64>>(0));
+    let found = connection.one(SELECT_HORIZON, (), |row| row.get::<Option<i64>>(0));
     Ok(found.doing(READ)?.map(Timestamp::from_nanos))
 }
 
 /// Waits for about as long as the last piece of work took.
 fn pause(begun: Instant) {
     std::thread::sleep(begun.elapsed().max(LEAST_PAUSE));
-}
-
-fn file_bytes(connection: &Connection) -> Result<u64, Error> {
-    pages(connection, "page_count")
-}
-
-fn free_bytes(connection: &Connection) -> Result<u64, Error> {
-    pages(connection, "freelist_count")
-}
-
-fn pages(connection: &Connection, pragma: &str) -> Result<u64, Error> {
-    let read = |name| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
-    let (count, size) = (read(pragma).doing(READ)?, read("page_size").doing(READ)?);
-    Ok(count.cast_unsigned().saturating_mul(size.cast_unsigned()))
 }

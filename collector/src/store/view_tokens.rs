@@ -1,14 +1,13 @@
 //! Tokens of viewers: who may ask over HTTP, for what and until when. Of a token only a hash is kept.
 
 use std::collections::BTreeSet;
-use std::path::Path;
 
 use change::Timestamp;
-use rusqlite::{Connection, OptionalExtension as _, Row, TransactionBehavior};
 use serde::Serialize;
 
 use super::error::Doing as _;
-use super::{Error, connection};
+use super::sql::{self, Connection, Row, Turn};
+use super::{Error, Location};
 
 const INSERT: &str =
     "INSERT INTO view_tokens (hash, name, scopes, made, expires) VALUES (?1, ?2, ?3, ?4, ?5)";
@@ -91,9 +90,9 @@ pub struct ViewTokens {
 }
 
 impl ViewTokens {
-    /// Opens the store in a file; makes it where there is none.
-    pub fn open(path: &Path) -> Result<Self, Error> {
-        let connection = connection::open_to_write(path)?;
+    /// Opens a store; makes it where there is none.
+    pub fn open(location: &Location) -> Result<Self, Error> {
+        let connection = location.open_to_write()?;
         Ok(Self { connection })
     }
 
@@ -107,20 +106,18 @@ impl ViewTokens {
             revoked: _,
         } = token;
         let (made, expires) = (made.as_nanos(), expires.as_nanos());
-        let transaction = self
-            .connection
-            .transaction_with_behavior(TransactionBehavior::Immediate)
-            .doing(WRITE)?;
+        let transaction = self.connection.begin(Turn::Decide).doing(WRITE)?;
         let keep = || {
             transaction.execute(DELETE_OLD, [made.saturating_sub(MONTH_NS)])?;
             transaction.execute(END_EXPIRED, (name, made))?;
-            if transaction.prepare(IS_TAKEN)?.exists([name])? {
+            if transaction.exists(IS_TAKEN, [name])? {
                 return Ok(false);
             }
             let row = (hash, name, scopes_text(scopes), made, expires);
             transaction.execute(INSERT, row).map(|_rows| true)
         };
-        let is_kept = keep().doing(WRITE)?;
+        let is_kept: sql::Result<bool> = keep();
+        let is_kept = is_kept.doing(WRITE)?;
         transaction.commit().doing(WRITE)?;
         Ok(is_kept)
     }
@@ -138,9 +135,9 @@ pub struct ViewTokenReader {
 }
 
 impl ViewTokenReader {
-    /// Opens the store in a file, which a collector has made.
-    pub fn open(path: &Path) -> Result<Self, Error> {
-        let connection = connection::open_to_read(path)?;
+    /// Opens a store, which a collector has made.
+    pub fn open(location: &Location) -> Result<Self, Error> {
+        let connection = location.open_to_read(None)?;
         Ok(Self { connection })
     }
 
@@ -152,8 +149,7 @@ impl ViewTokenReader {
     /// The token of a hash, if it is good at a moment.
     pub fn open_token(&self, hash: &[u8; 32], now: Timestamp) -> Result<Option<ViewToken>, Error> {
         let sql = format!("{SELECT} WHERE hash = ?1");
-        let mut select = self.connection.prepare_cached(&sql).doing(READ)?;
-        let found = select.query_row([hash], token).optional().doing(READ)?;
+        let found = self.connection.optional(&sql, [hash], token).doing(READ)?;
         Ok(found.filter(|token| token.is_open(now)))
     }
 }
@@ -161,9 +157,7 @@ impl ViewTokenReader {
 /// All tokens, by their names, the open one of a name last.
 pub(super) fn all(connection: &Connection) -> Result<Vec<ViewToken>, Error> {
     let sql = format!("{SELECT} ORDER BY name, revoked IS NULL, made");
-    let mut select = connection.prepare_cached(&sql).doing(READ)?;
-    let rows = select.query_map([], token).doing(READ)?;
-    rows.collect::<Result<_, _>>().doing(READ)
+    connection.rows(&sql, (), token).doing(READ)
 }
 
 fn scopes_text(scopes: &BTreeSet<Scope>) -> String {
@@ -172,7 +166,7 @@ fn scopes_text(scopes: &BTreeSet<Scope>) -> String {
 }
 
 /// A scope of a newer collector is none here.
-fn token(row: &Row<'_>) -> rusqlite::Result<ViewToken> {
+fn token(row: &Row<'_>) -> sql::Result<ViewToken> {
     let scopes: String = row.get(1)?;
     let revoked: Option<i64> = row.get(4)?;
     Ok(ViewToken {
@@ -205,7 +199,7 @@ mod tests {
     #[test]
     fn a_token_is_good_until_its_end_or_until_it_is_revoked() {
         let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("collector.db");
+        let path = Location::within(dir.path());
         let mut tokens = ViewTokens::open(&path).unwrap();
         assert!(tokens.keep(&[1; 32], &grafana(1, 100)).unwrap());
         let reader = ViewTokenReader::open(&path).unwrap();
@@ -222,7 +216,7 @@ mod tests {
     #[test]
     fn a_name_is_free_again_once_its_token_has_ended() {
         let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("collector.db");
+        let path = Location::within(dir.path());
         let mut tokens = ViewTokens::open(&path).unwrap();
         assert!(tokens.keep(&[1; 32], &grafana(1, 100)).unwrap());
         assert!(!tokens.keep(&[2; 32], &grafana(99, 200)).unwrap());

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 use std::io;
-use std::path::Path;
 use std::time::Instant;
 
 use serde::Serialize;
@@ -13,7 +12,7 @@ use super::{
 };
 use crate::clock::now;
 use crate::questions::Roster;
-use crate::store::{Reader, Scope};
+use crate::store::{Location, Reader, Scope};
 
 /// An answer is no longer than this, in MiB: it is made in memory.
 const LONGEST_MIB: usize = 64;
@@ -70,14 +69,14 @@ pub(super) struct Asked {
 impl Asked {
     /// Reads the fleet as it is now; from the deadline on nothing more is read.
     pub(super) fn begin(
-        state_dir: &Path,
+        location: &Location,
         params: Params,
         scopes: BTreeSet<Scope>,
         deadline: Instant,
     ) -> Result<Self, Error> {
         let stale_before = params.time(&STALE_BEFORE)?;
         let stale_before = stale_before.unwrap_or_else(|| now().plus_nanos(-STALE_NS));
-        let fleet = Reader::open_until(state_dir, deadline)?;
+        let fleet = Reader::open_until(location, deadline)?;
         let roster = Roster::read(&fleet, stale_before)?;
         Ok(Self {
             params,

@@ -15,7 +15,7 @@ use simulation::host::{Host, through_a_frame};
 use simulation::inventory::{Role, attributes, setting, subject};
 use tempfile::TempDir;
 use tracer_collector::follow::Follower;
-use tracer_collector::store::Store;
+use tracer_collector::store::{Location, Store};
 
 const MINUTE_NS: i64 = 60_000_000_000;
 /// The tests' beginning of time was so many minutes ago.
@@ -61,7 +61,7 @@ impl Fleet {
         let folder = tempfile::tempdir().unwrap();
         let now = jiff::Timestamp::now().as_nanosecond();
         let mut fleet = Self {
-            store: Store::open(folder.path()).unwrap(),
+            store: Store::open(&Location::within(folder.path())).unwrap(),
             folder,
             hosts: Vec::new(),
             now: Timestamp::from_nanos(i64::try_from(now).unwrap()),
@@ -184,7 +184,12 @@ impl Fleet {
     pub(crate) fn follower(&self, rules: &str) -> Follower {
         let path = self.rules(rules);
         let path = Path::new(&path);
-        let mut follower = Follower::open(self.folder.path(), Some(path), self.time(0)).unwrap();
+        let mut follower = Follower::open(
+            &Location::within(self.folder.path()),
+            Some(path),
+            self.time(0),
+        )
+        .unwrap();
         self.pass(&mut follower, 0);
         follower
     }

@@ -1,12 +1,12 @@
 //! How the logs of hosts are gone through for drift: from a cursor on, so that it costs what has changed.
 
 use change::{Author, Timestamp};
-use rusqlite::{Params, Row};
 
 use super::Reader;
 use crate::fleet::{HostKey, SubjectKey, ValueKey};
 use crate::store::Error;
 use crate::store::error::Doing as _;
+use crate::store::sql::{Params, Result as SqlResult, Row};
 
 const SELECT_UNSEEN: &str = "
     SELECT h.id, coalesce(c.seq, 0), h.durable, coalesce(f.count, 0), coalesce(c.facts, 0)
@@ -15,17 +15,31 @@ const SELECT_UNSEEN: &str = "
 const SELECT_LOGGED: &str = "
     SELECT c.host, c.seq, c.time, c.subject, c.before, c.after, a.author, c.op = 'rename'
     FROM changes c LEFT JOIN actors a ON a.id = c.actor WHERE c.host = ?1 AND c.seq > ?2 ORDER BY c.seq LIMIT ?3";
-const SELECT_ONE: &str = "
+// The interval that ended with a change tells which change began it, and so on.
+const SELECT_STEPS: &str = "
+    WITH RECURSIVE steps (seq, time, number) AS (
+        SELECT c.seq, c.time, 1 FROM past_facts p JOIN changes c ON c.host = p.host AND c.seq = p.seq
+        WHERE p.host = ?1 AND p.until = ?2 AND p.subject = ?3 AND c.time >= ?4
+        UNION ALL
+        SELECT c.seq, c.time, s.number + 1 FROM steps s
+        JOIN past_facts p ON p.host = ?1 AND p.until = s.time AND p.subject = ?3
+        JOIN changes c ON c.host = p.host AND c.seq = p.seq
+        WHERE c.time >= ?4 AND s.number < ?5
+    )
     SELECT c.host, c.seq, c.time, c.subject, c.before, c.after, a.author, c.op = 'rename'
-    FROM changes c LEFT JOIN actors a ON a.id = c.actor WHERE c.host = ?1 AND c.seq = ?2";
-const SELECT_ENDED: &str =
-    "SELECT seq FROM past_facts WHERE host = ?1 AND until = ?2 AND subject = ?3";
+    FROM steps s JOIN changes c ON c.host = ?1 AND c.seq = s.seq AND c.time = s.time
+    LEFT JOIN actors a ON a.id = c.actor ORDER BY s.number";
+const SELECT_STEP: &str = "
+    SELECT c.host, c.seq, c.time, c.subject, c.before, c.after, a.author, c.op = 'rename'
+    FROM past_facts p JOIN changes c ON c.host = p.host AND c.seq = p.seq
+    LEFT JOIN actors a ON a.id = c.actor WHERE p.host = ?1 AND p.until = ?2 AND p.subject = ?3";
+const HAS_ENDED: &str = "SELECT 1 FROM past_facts WHERE host = ?1 AND until = ?2 AND subject = ?3";
 const SELECT_EARLIER: &str = "
     SELECT c.host, c.seq, c.time, c.subject, c.before, c.after, a.author, c.op = 'rename'
-    FROM changes c INDEXED BY changes_by_subject LEFT JOIN actors a ON a.id = c.actor
-    WHERE c.subject = ?2 AND c.time >= ?4 AND c.host = ?1 AND c.seq < ?3
+    FROM changes c LEFT JOIN actors a ON a.id = c.actor
+    WHERE c.subject = ?2 AND c.time >= ?4 AND +c.host = ?1 AND +c.seq < ?3
     ORDER BY c.seq DESC LIMIT ?5";
-const SELECT_HUMAN: &str = "SELECT 1 FROM human_changes WHERE host = ?1 AND subject = ?2 AND seq < ?3 AND time >= ?4 LIMIT 1";
+const SELECT_HUMAN: &str = "SELECT DISTINCT subject FROM human_changes WHERE host = ?1";
 
 const READ: &str = "go through what hosts have logged";
 
@@ -68,10 +82,8 @@ pub struct Logged {
 impl Reader {
     /// The hosts that have told of something since they were gone through.
     pub fn unseen(&self) -> Result<Vec<Unseen>, Error> {
-        let mut select = self.connection.prepare_cached(SELECT_UNSEEN).doing(READ)?;
-        let rows = select.query_map([], |row| {
-            let number =
-                |column| Ok::<_, rusqlite::Error>(row.get::<_, i64>(column)?.cast_unsigned());
+        let unseen = self.connection.rows(SELECT_UNSEEN, (), |row| {
+            let number = |column| -> SqlResult<u64> { Ok(row.get::<i64>(column)?.cast_unsigned()) };
             Ok(Unseen {
                 host: HostKey(row.get(0)?),
                 seq: number(1)?,
@@ -80,7 +92,7 @@ impl Reader {
                 seen_facts: number(4)?,
             })
         });
-        rows.doing(READ)?.collect::<Result<_, _>>().doing(READ)
+        unseen.doing(READ)
     }
 
     /// The next changes of a host's log.
@@ -91,22 +103,40 @@ impl Reader {
 
     /// What happened to the same subject before a change and after a moment, newest first.
     ///
-    /// The interval that ended with a change tells which change began it, and so on: the log of a subject is not
-    /// searched but where no interval ended, as where a file comes back.
+    /// Which change began the interval that ended with it is known, and so on: the log of a subject is not searched but
+    /// where no interval ended, as where a file comes back.
     pub fn earlier(
         &self,
         change: &Logged,
         since: Timestamp,
         most: usize,
     ) -> Result<Vec<Logged>, Error> {
-        let mut found: Vec<Logged> = Vec::new();
+        let Logged {
+            host,
+            time,
+            subject,
+            ..
+        } = *change;
+        let found = self.steps(change, since, most)?;
+        let key = (host.0, time.as_nanos(), subject.0);
+        if found.is_empty() && !self.connection.exists(HAS_ENDED, key).doing(READ)? {
+            return self.search(change, since, most);
+        }
+        Ok(found)
+    }
+
+    /// A server is asked for all steps at once; from a file they are read quicker one by one.
+    fn steps(&self, change: &Logged, since: Timestamp, most: usize) -> Result<Vec<Logged>, Error> {
+        let (host, subject) = (change.host.0, change.subject.0);
         let mut until = change.time;
+        if self.connection.server().is_some() {
+            let most = i64::try_from(most).unwrap_or(i64::MAX);
+            let row = (host, until.as_nanos(), subject, since.as_nanos(), most);
+            return self.changes(SELECT_STEPS, row);
+        }
+        let mut found: Vec<Logged> = Vec::new();
         while found.len() < most {
-            let before = match self.ended(change, until)?.as_slice() {
-                [Some(seq)] => self.changes(SELECT_ONE, (change.host.0, seq))?,
-                [] if found.is_empty() => return self.search(change, since, most),
-                _ => break,
-            };
+            let before = self.changes(SELECT_STEP, (host, until.as_nanos(), subject))?;
             let Some(before) = before.into_iter().find(|before| before.time >= since) else {
                 break;
             };
@@ -114,15 +144,6 @@ impl Reader {
             found.push(before);
         }
         Ok(found)
-    }
-
-    /// Which change had brought the value of a subject that ended at a moment: nothing where none ended, and none where
-    /// it was there before anybody watched.
-    fn ended(&self, change: &Logged, until: Timestamp) -> Result<Vec<Option<i64>>, Error> {
-        let mut select = self.connection.prepare_cached(SELECT_ENDED).doing(READ)?;
-        let row = (change.host.0, until.as_nanos(), change.subject.0);
-        let rows = select.query_map(row, |row| row.get(0)).doing(READ)?;
-        rows.collect::<Result<_, _>>().doing(READ)
     }
 
     fn search(&self, change: &Logged, since: Timestamp, most: usize) -> Result<Vec<Logged>, Error> {
@@ -134,32 +155,27 @@ impl Reader {
         self.changes(SELECT_EARLIER, row)
     }
 
-    /// Whether a person is known to have changed the same subject before a change and after a moment.
-    pub fn was_human_before(&self, change: &Logged, since: Timestamp) -> Result<bool, Error> {
-        let Logged {
-            host, seq, subject, ..
-        } = *change;
-        let mut select = self.connection.prepare_cached(SELECT_HUMAN).doing(READ)?;
-        let row = (host.0, subject.0, seq.cast_signed(), since.as_nanos());
-        select.exists(row).doing(READ)
+    /// What people have changed lately on a host.
+    pub fn changed_by_people(&self, host: HostKey) -> Result<Vec<SubjectKey>, Error> {
+        let subject = |row: &Row<'_>| Ok(SubjectKey(row.get(0)?));
+        let subjects = self.connection.rows(SELECT_HUMAN, [host.0], subject);
+        subjects.doing(READ)
     }
 
     fn changes(&self, sql: &str, params: impl Params) -> Result<Vec<Logged>, Error> {
-        let mut select = self.connection.prepare_cached(sql).doing(READ)?;
-        let rows = select.query_map(params, logged).doing(READ)?;
-        rows.collect::<Result<_, _>>().doing(READ)
+        self.connection.rows(sql, params, logged).doing(READ)
     }
 }
 
-fn logged(row: &Row<'_>) -> rusqlite::Result<Logged> {
+fn logged(row: &Row<'_>) -> SqlResult<Logged> {
     let author: Option<String> = row.get(6)?;
     Ok(Logged {
         host: HostKey(row.get(0)?),
-        seq: row.get::<_, i64>(1)?.cast_unsigned(),
+        seq: row.get::<i64>(1)?.cast_unsigned(),
         time: Timestamp::from_nanos(row.get(2)?),
         subject: SubjectKey(row.get(3)?),
-        before: row.get::<_, Option<i64>>(4)?.map(ValueKey),
-        after: row.get::<_, Option<i64>>(5)?.map(ValueKey),
+        before: row.get::<Option<i64>>(4)?.map(ValueKey),
+        after: row.get::<Option<i64>>(5)?.map(ValueKey),
         author: author.as_deref().and_then(Author::from_word),
         is_rename: row.get(7)?,
     })

@@ -3,10 +3,10 @@
 use std::collections::{BTreeSet, HashSet};
 
 use change::{Run, Timestamp};
-use rusqlite::{Connection, OptionalExtension as _};
 
 use super::super::error::Doing as _;
 use super::super::names::read_json;
+use super::super::sql::{self, Connection};
 use super::{Error, READ, Tidied};
 
 const SELECT_HOSTS: &str = "SELECT id FROM hosts ORDER BY id";
@@ -58,9 +58,9 @@ const AT_ONCE: usize = 2_000;
 
 /// All hosts.
 pub(super) fn hosts(connection: &Connection) -> Result<Vec<u32>, Error> {
-    let mut select = connection.prepare_cached(SELECT_HOSTS).doing(READ)?;
-    let hosts = select.query_map([], |row| row.get(0)).doing(READ)?;
-    hosts.collect::<Result<_, _>>().doing(READ)
+    connection
+        .rows(SELECT_HOSTS, (), |row| row.get(0))
+        .doing(READ)
 }
 
 /// What the changes of a host are to a horizon.
@@ -80,31 +80,25 @@ impl Changes {
         horizon: Timestamp,
     ) -> Result<Self, Error> {
         let horizon = horizon.as_nanos();
-        let mut select = connection.prepare_cached(SELECT_OPENINGS).doing(READ)?;
-        let openings = select.query_map((host, horizon), |row| row.get::<_, i64>(0));
-        let openings: HashSet<i64> = openings
-            .doing(READ)?
-            .collect::<Result<_, _>>()
-            .doing(READ)?;
+        let openings = connection.rows(SELECT_OPENINGS, (host, horizon), |row| row.get(0));
+        let openings: HashSet<i64> = openings.doing(READ)?.into_iter().collect();
         let mut changes = Self {
             old: Vec::new(),
             runs: HashSet::new(),
             kept: 0,
         };
-        let mut select = connection.prepare_cached(SELECT_CHANGES).doing(READ)?;
-        let mut rows = select.query([host]).doing(READ)?;
-        while let Some(row) = rows.next().doing(READ)? {
+        connection.each((SELECT_CHANGES, [host]), READ, &mut |row| {
             let (seq, time): (i64, i64) = (row.get(0).doing(READ)?, row.get(1).doing(READ)?);
             let is_old = time < horizon;
             if is_old && !openings.contains(&seq) {
                 changes.old.push(seq);
-                continue;
+                return Ok(true);
             }
             changes.kept += u64::from(is_old);
-            changes
-                .runs
-                .extend(row.get::<_, Option<i64>>(2).doing(READ)?);
-        }
+            let run: Option<i64> = row.get(2).doing(READ)?;
+            changes.runs.extend(run);
+            Ok(true)
+        })?;
         Ok(changes)
     }
 }
@@ -132,11 +126,9 @@ impl Old {
     ) -> Result<Self, Error> {
         let Changes { old, runs, kept } = Changes::of(connection, host, horizon)?;
         let count = |sql: &str| {
-            let mut count = connection.prepare_cached(sql)?;
             let row = (host, horizon.as_nanos());
-            count
-                .query_row(row, |row| row.get::<_, i64>(0))
-                .map(i64::cast_unsigned)
+            let count = connection.one(sql, row, |row| row.get::<i64>(0));
+            count.map(i64::cast_unsigned)
         };
         Ok(Self {
             host,
@@ -179,11 +171,9 @@ impl Old {
         &mut self,
         connection: &Connection,
         tidied: &mut Tidied,
-    ) -> rusqlite::Result<()> {
+    ) -> sql::Result<()> {
         let key = (self.host, self.horizon.as_nanos());
-        let delete = |sql: &str| -> rusqlite::Result<u64> {
-            Ok(connection.prepare_cached(sql)?.execute(key)? as u64)
-        };
+        let delete = |sql: &str| connection.execute(sql, key);
         tidied.sessions += delete(DELETE_SESSIONS)?;
         tidied.gaps += delete(DELETE_GAPS)?;
         tidied.heads += delete(DELETE_HEADS)?;
@@ -194,8 +184,7 @@ impl Old {
         tidied.runs += remove(connection, DELETE_RUN, self.host, &mut self.runs)?;
         tidied.changes += remove(connection, DELETE_CHANGE, self.host, &mut self.changes)?;
         let most = AT_ONCE.cast_signed() as i64;
-        let mut delete = connection.prepare_cached(DELETE_PAST)?;
-        let gone = delete.execute((key.0, key.1, most))? as u64;
+        let gone = connection.execute(DELETE_PAST, (key.0, key.1, most))?;
         tidied.past_facts += gone;
         // Fewer than asked for: there are no more.
         self.past_facts = if gone < most.cast_unsigned() {
@@ -213,11 +202,10 @@ fn remove(
     sql: &str,
     host: u32,
     numbers: &mut Vec<i64>,
-) -> rusqlite::Result<u64> {
-    let mut delete = connection.prepare_cached(sql)?;
+) -> sql::Result<u64> {
     let mut gone = 0;
     for number in numbers.drain(numbers.len().saturating_sub(AT_ONCE)..) {
-        gone += delete.execute((host, number))? as u64;
+        gone += connection.execute(sql, (host, number))?;
     }
     Ok(gone)
 }
@@ -229,20 +217,15 @@ fn old_runs(
     horizon: Timestamp,
     owning: &HashSet<i64>,
 ) -> Result<Vec<i64>, Error> {
-    let mut is_behind = connection.prepare_cached(IS_BEHIND).doing(READ)?;
-    let is_behind = is_behind
-        .query_row([host], |row| row.get::<_, bool>(0))
-        .optional();
+    let is_behind = connection.optional(IS_BEHIND, [host], |row| row.get::<bool>(0));
     if is_behind.doing(READ)? != Some(false) {
         return Ok(Vec::new());
     }
-    let mut select = connection.prepare_cached(SELECT_RUNS).doing(READ)?;
-    let mut rows = select.query([host]).doing(READ)?;
     let (mut old, mut staying) = (BTreeSet::new(), Vec::new());
     let mut parents = std::collections::HashMap::new();
-    while let Some(row) = rows.next().doing(READ)? {
+    connection.each((SELECT_RUNS, [host]), READ, &mut |row| {
         let id: i64 = row.get(0).doing(READ)?;
-        let run: Run = read_json(&row.get::<_, String>(1).doing(READ)?, "runs")?;
+        let run: Run = read_json(&row.get::<String>(1).doing(READ)?, "runs")?;
         parents.extend(run.parent.map(|parent| (id, parent.cast_signed())));
         let is_over =
             run.start < horizon && !run.running && run.end.is_none_or(|end| end < horizon);
@@ -251,7 +234,8 @@ fn old_runs(
         } else {
             staying.push(id);
         }
-    }
+        Ok(true)
+    })?;
     while let Some(id) = staying.pop() {
         let parent = parents.get(&id).filter(|parent| old.remove(*parent));
         staying.extend(parent);

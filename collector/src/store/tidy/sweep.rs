@@ -3,10 +3,10 @@
 use std::collections::HashSet;
 
 use change::Timestamp;
-use rusqlite::types::ValueRef;
-use rusqlite::{Connection, Row};
+use serde::Deserialize;
 
 use super::super::error::Doing as _;
+use super::super::sql::{self, Connection, Row, ToValue as _, Value};
 use super::history::{Changes, hosts};
 use super::{Error, READ, Tidied, WRITE};
 
@@ -23,9 +23,9 @@ const SELECT_DRIFT: &str = "
     UNION ALL SELECT subject, NULL FROM human_changes";
 const SELECT_CHANGES: &str =
     "SELECT seq, subject, before, after, actor FROM changes WHERE host = ?1";
-const SELECT_VALUES: &str = "SELECT id, json_extract(json, '$.hash') FROM fact_values";
+const SELECT_VALUES: &str = "SELECT id, json FROM fact_values";
 const SELECT_LATER_VALUES: &str = "
-    SELECT id, json_extract(json, '$.hash') FROM fact_values
+    SELECT id, json FROM fact_values
     WHERE id > ?1 OR id IN (SELECT id FROM spared WHERE sort = 'value')";
 const SELECT_ACTORS: &str = "SELECT id FROM actors";
 const SELECT_SUBJECTS: &str = "SELECT id FROM subjects";
@@ -44,15 +44,15 @@ const DELETE_CONTENT: &str = "DELETE FROM contents WHERE hash = ?1 AND received 
 const AT_ONCE: usize = 2_000;
 
 /// Tells whoever writes that names are being removed.
-pub(super) fn announce(connection: &Connection) -> rusqlite::Result<()> {
-    connection.execute(FORGET_SPARED, [])?;
-    connection.execute(ANNOUNCE, []).map(|_rows| ())
+pub(super) fn announce(connection: &Connection) -> sql::Result<()> {
+    connection.execute(FORGET_SPARED, ())?;
+    connection.execute(ANNOUNCE, ()).map(drop)
 }
 
 /// Tells whoever writes that it is over.
-pub(super) fn end(connection: &Connection) -> rusqlite::Result<()> {
-    connection.execute(FORGET_SPARED, [])?;
-    connection.execute(END, []).map(|_rows| ())
+pub(super) fn end(connection: &Connection) -> sql::Result<()> {
+    connection.execute(FORGET_SPARED, ())?;
+    connection.execute(END, ()).map(drop)
 }
 
 /// A set of ids, a bit each: they are given out one after the other.
@@ -107,7 +107,7 @@ impl Used {
         Ok(used)
     }
 
-    fn change(&mut self, row: &Row<'_>, gone: &HashSet<i64>) -> rusqlite::Result<()> {
+    fn change(&mut self, row: &Row<'_>, gone: &HashSet<i64>) -> sql::Result<()> {
         if gone.contains(&row.get(0)?) {
             return Ok(());
         }
@@ -121,7 +121,7 @@ impl Used {
         Ok(())
     }
 
-    fn fact(&mut self, row: &Row<'_>) -> rusqlite::Result<()> {
+    fn fact(&mut self, row: &Row<'_>) -> sql::Result<()> {
         self.subjects.insert(row.get(0)?);
         if let Some(value) = row.get(1)? {
             self.values.insert(value);
@@ -132,6 +132,12 @@ impl Used {
 
 /// A content's hash.
 type Hash = [u8; 32];
+
+/// What is read of a value.
+#[derive(Deserialize)]
+struct Hashed {
+    hash: String,
+}
 
 /// What nothing refers to.
 pub(super) struct Unused {
@@ -174,7 +180,7 @@ impl Unused {
             let id = row.get(0)?;
             unused.last_value = unused.last_value.max(id);
             if used.values.contains(id) {
-                leading.extend(hash_in(row.get_ref(1)?));
+                leading.extend(hash_in(row.text(1)?));
             } else {
                 unused.values.push(id);
             }
@@ -187,7 +193,7 @@ impl Unused {
             SELECT_CONTENTS,
             Some(horizon.as_nanos()),
             &mut |row| {
-                let (hash, size) = (row.get(0)?, row.get::<_, i64>(1)?);
+                let (hash, size) = (row.get(0)?, row.get::<i64>(1)?);
                 if !leading.contains(&hash) {
                     unused.contents.push((hash, size.cast_unsigned()));
                 }
@@ -235,15 +241,15 @@ impl Unused {
             SELECT_LATER_VALUES,
             Some(self.last_value),
             &mut |row| {
-                leading.extend(hash_in(row.get_ref(1)?));
+                leading.extend(hash_in(row.text(1)?));
                 Ok(())
             },
         )?;
-        let mut delete = connection.prepare_cached(DELETE_CONTENT).doing(WRITE)?;
         let some = self.contents.len().saturating_sub(AT_ONCE);
         for (hash, size) in self.contents.drain(some..) {
             let row = (hash, self.horizon.as_nanos());
-            if !leading.contains(&hash) && delete.execute(row).doing(WRITE)? > 0 {
+            if !leading.contains(&hash) && connection.execute(DELETE_CONTENT, row).doing(WRITE)? > 0
+            {
                 tidied.contents += 1;
                 tidied.content_bytes += size;
             }
@@ -252,12 +258,11 @@ impl Unused {
     }
 }
 
-fn remove(connection: &Connection, sql: &str, ids: &mut Vec<i64>) -> rusqlite::Result<u64> {
-    let mut delete = connection.prepare_cached(sql)?;
+fn remove(connection: &Connection, sql: &str, ids: &mut Vec<i64>) -> sql::Result<u64> {
     let mut gone = 0;
     // The newest last, as the id of the very newest may be given to another one afterwards.
     for id in ids.drain(..ids.len().min(AT_ONCE)) {
-        gone += delete.execute([id])? as u64;
+        gone += connection.execute(sql, [id])?;
     }
     Ok(gone)
 }
@@ -278,22 +283,21 @@ fn each(
     connection: &Connection,
     sql: &str,
     param: Option<i64>,
-    pass_on: &mut dyn FnMut(&Row<'_>) -> rusqlite::Result<()>,
+    pass_on: &mut dyn FnMut(&Row<'_>) -> sql::Result<()>,
 ) -> Result<(), Error> {
-    let mut select = connection.prepare_cached(sql).doing(READ)?;
-    let mut rows = select
-        .query(rusqlite::params_from_iter(param))
-        .doing(READ)?;
-    while let Some(row) = rows.next().doing(READ)? {
+    let params: Vec<Value<'_>> = param.iter().map(|param| param.to_value()).collect();
+    connection.each((sql, params.as_slice()), READ, &mut |row| {
         pass_on(row).doing(READ)?;
-    }
-    Ok(())
+        Ok(true)
+    })
 }
 
 /// The hash of a content, as values of files have it: `b3:` and hexadecimal digits.
-fn hash_in(value: ValueRef<'_>) -> Option<Hash> {
-    let text = value.as_str().ok()?;
-    let hash = blake3::Hash::from_hex(text.strip_prefix("b3:")?).ok()?;
+fn hash_in(json: Option<&str>) -> Option<Hash> {
+    // Settings and packages need not be read.
+    let json = json.filter(|json| json.contains("\"b3:"))?;
+    let Hashed { hash } = serde_json::from_str(json).ok()?;
+    let hash = blake3::Hash::from_hex(hash.strip_prefix("b3:")?).ok()?;
     Some(*hash.as_bytes())
 }
 

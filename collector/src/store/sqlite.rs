@@ -1,9 +1,9 @@
-//! Opens the database file: its mode, its pragmas and the migrations. What is in it lives elsewhere.
+//! Opens a database that is a file: its mode, its pragmas and the migrations. What is in it lives elsewhere.
 
 use std::fs;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
@@ -12,13 +12,14 @@ use super::Error;
 use super::error::Doing as _;
 
 /// The schema's steps.
-const MIGRATIONS: [&str; 6] = [
-    include_str!("migrations/0001_fleet.sql"),
-    include_str!("migrations/0002_enrolment.sql"),
-    include_str!("migrations/0003_questions.sql"),
-    include_str!("migrations/0004_retention.sql"),
-    include_str!("migrations/0005_operation.sql"),
-    include_str!("migrations/0006_drift.sql"),
+const MIGRATIONS: [&str; 7] = [
+    include_str!("migrations/sqlite/0001_fleet.sql"),
+    include_str!("migrations/sqlite/0002_enrolment.sql"),
+    include_str!("migrations/sqlite/0003_questions.sql"),
+    include_str!("migrations/sqlite/0004_retention.sql"),
+    include_str!("migrations/sqlite/0005_operation.sql"),
+    include_str!("migrations/sqlite/0006_drift.sql"),
+    include_str!("migrations/sqlite/0007_columns.sql"),
 ];
 
 /// Marks a database as a collector's store: `trcc`.
@@ -50,6 +51,8 @@ const SELECT_TABLE_COUNT: &str = "SELECT count(*) FROM sqlite_schema";
 /// How long to wait for a lock of another collector on the same store.
 const BUSY: Duration = Duration::from_secs(5);
 const STATEMENTS: usize = 64;
+/// So many steps of `SQLite`'s machine are made between two looks at the time: well under a millisecond.
+const STEPS: i32 = 1_000;
 
 /// Opens the database to write, and brings it to the newest schema.
 pub(super) fn open_to_write(path: &Path) -> Result<Connection, Error> {
@@ -75,17 +78,27 @@ pub(super) fn open_to_write(path: &Path) -> Result<Connection, Error> {
     Ok(connection)
 }
 
-/// Opens the database to read.
-pub(super) fn open_to_read(path: &Path) -> Result<Connection, Error> {
-    let connection = open(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+/// Opens the database to read. From a deadline on all that is asked fails.
+pub(super) fn open_to_read(path: &Path, deadline: Option<Instant>) -> Result<Connection, Error> {
+    let mut connection = open(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
     let (found, known) = (check(&connection, path)?, known_schema());
     if found < known {
-        let path = path.to_owned();
-        return Err(Error::Older { path, found, known });
+        let store = path.display().to_string();
+        return Err(Error::Older {
+            store,
+            found,
+            known,
+        });
     }
     connection
         .execute_batch(READER_PRAGMAS)
         .doing("set a reader of the store up")?;
+    if let Some(deadline) = deadline {
+        let is_over = move || Instant::now() >= deadline;
+        connection
+            .progress_handler(STEPS, Some(is_over))
+            .doing("set a reader of the store up")?;
+    }
     Ok(connection)
 }
 
@@ -122,7 +135,10 @@ fn open(path: &Path, access: OpenFlags) -> Result<Connection, Error> {
                 path: path.to_owned(),
                 source,
             },
-            Ok(_) => Error::Database { doing, cause },
+            Ok(_) => Error::Database {
+                doing,
+                cause: cause.into(),
+            },
         })?;
     connection.busy_timeout(BUSY).doing(doing)?;
     // A query is planned once, not anew for the values it is asked with.
@@ -135,23 +151,22 @@ fn open(path: &Path, access: OpenFlags) -> Result<Connection, Error> {
 
 /// Refuses what is not a collector's store or is newer than this program, and says which schema it has.
 fn check(connection: &Connection, path: &Path) -> Result<i64, Error> {
-    let foreign = |_error| Error::Foreign {
-        path: path.to_owned(),
+    let foreign = || Error::Foreign {
+        store: path.display().to_string(),
+        what: "it is no collector's store; choose another state directory".to_owned(),
     };
-    let found = pragma(connection, "user_version").map_err(foreign)?;
-    let application = pragma(connection, "application_id").map_err(foreign)?;
+    let found = pragma(connection, "user_version").map_err(|_error| foreign())?;
+    let application = pragma(connection, "application_id").map_err(|_error| foreign())?;
     let tables: i64 = connection
         .query_row(SELECT_TABLE_COUNT, [], |row| row.get(0))
-        .map_err(foreign)?;
+        .map_err(|_error| foreign())?;
     if application != APPLICATION_ID && (application != 0 || tables != 0) {
-        return Err(Error::Foreign {
-            path: path.to_owned(),
-        });
+        return Err(foreign());
     }
     let known = known_schema();
     if found > known {
         return Err(Error::Newer {
-            path: path.to_owned(),
+            store: path.display().to_string(),
             found,
             known,
         });
@@ -199,7 +214,7 @@ mod tests {
         let path = dir.path().join("collector.db");
         drop(open_to_write(&path).unwrap());
         drop(open_to_write(&path).unwrap());
-        drop(open_to_read(&path).unwrap());
+        drop(open_to_read(&path, None).unwrap());
         let mode = fs::metadata(&path).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
     }
@@ -241,10 +256,10 @@ mod tests {
         let path = dir.path().join("collector.db");
         let connection = open_to_write(&path).unwrap();
         connection.pragma_update(None, "user_version", 99).unwrap();
-        let said = open_to_read(&path).unwrap_err().to_string();
+        let said = open_to_read(&path, None).unwrap_err().to_string();
         assert!(said.contains("schema 99"), "{said}");
         connection.pragma_update(None, "user_version", 1).unwrap();
-        let said = open_to_read(&path).unwrap_err().to_string();
+        let said = open_to_read(&path, None).unwrap_err().to_string();
         assert!(said.contains("schema 1 and"), "{said}");
         let other = dir.path().join("songs.db");
         let songs = Connection::open(&other).unwrap();
@@ -255,7 +270,7 @@ mod tests {
         fs::write(&letter, b"this is a letter, not a database\n".repeat(99)).unwrap();
         assert!(matches!(open_to_write(&letter), Err(Error::Foreign { .. })));
         assert!(matches!(
-            open_to_read(&dir.path().join("none.db")),
+            open_to_read(&dir.path().join("none.db"), None),
             Err(Error::Open { .. })
         ));
     }
