@@ -6,6 +6,7 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::{MetadataExt as _, chown};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -31,6 +32,21 @@ const KEEPER: &str = r#"
     wait $server
     [ "$last" = keep ] || rm -rf "$folder"
 "#;
+
+/// A store of its own for a test, by the path of its module: on a server in `on_postgres.rs`, which has the same tests as
+/// other files, and there none.
+pub fn store_for(module: &str) -> Option<String> {
+    module.starts_with("on_postgres").then(|| {
+        let place = shared().place();
+        place.expect("the server of the tests answers")
+    })
+}
+
+/// One server for all tests of a process. It ends with that.
+pub fn shared() -> &'static Server {
+    static SERVER: OnceLock<Server> = OnceLock::new();
+    SERVER.get_or_init(|| Server::begin().expect("PostgreSQL is there and begins"))
+}
 
 /// A server that runs.
 pub struct Server {
