@@ -22,8 +22,9 @@ const NOBODY: u32 = 65_534;
 const PATIENCE: Duration = Duration::from_mins(1);
 
 // It waits until its input ends, which it does at the latest when the process at its other end has ended, and then ends
-// the server. What is there goes with it unless it is told to keep it.
+// the server. What is there goes with it unless it is told to keep it. Signals that end the other process leave it alone.
 const KEEPER: &str = r#"
+    trap '' HUP INT TERM
     folder=$1; shift
     "$@" >> "$folder/log" 2>&1 &
     server=$!
