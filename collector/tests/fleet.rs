@@ -11,6 +11,7 @@ use serde_json::Value;
 use simulation::deeds::{automation, change, person, run};
 use simulation::host::{Host, through_a_frame};
 use simulation::inventory::{Role, attributes, file, setting, subject};
+use simulation::server::store_for;
 use simulation::truths;
 use tempfile::TempDir;
 use tracer_collector::store::{Location, Store};
@@ -29,6 +30,8 @@ fn at(minutes: i64) -> Timestamp {
 /// A fleet whose hosts have sent nothing yet but what there was.
 struct Fleet {
     state_dir: TempDir,
+    /// Where the store is, unless it is in the directory.
+    url: Option<String>,
     store: Store,
     hosts: Vec<Host>,
 }
@@ -37,7 +40,10 @@ impl Fleet {
     /// Hosts by number, of which each second is a database server, and the first two are for tests.
     fn of(count: u64) -> Self {
         let state_dir = tempfile::tempdir().unwrap();
-        let store = Store::open(&Location::within(state_dir.path())).unwrap();
+        let url = store_for(module_path!());
+        let within = || Location::within(state_dir.path());
+        let location = url.as_ref().map_or_else(within, |url| url.parse().unwrap());
+        let store = Store::open(&location).unwrap();
         let role = |number: u64| {
             if number.is_multiple_of(2) {
                 Role::Db
@@ -50,6 +56,7 @@ impl Fleet {
             .collect();
         let fleet = Self {
             state_dir,
+            url,
             store,
             hosts,
         };
@@ -95,6 +102,7 @@ impl Fleet {
             .env("TZ", "UTC")
             .arg("--state-dir")
             .arg(self.state_dir.path());
+        collector.envs(self.url.iter().map(|url| ("TRACER_COLLECTOR_STORE", url)));
         collector.args(["--stale-before", "2026-11-01"]).args(args);
         collector
     }

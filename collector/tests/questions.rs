@@ -7,6 +7,7 @@ use change::wire::{Batch, Content, FactNow, Sender};
 use change::{Change, FactValue, FileState, Kind, Op, Timestamp};
 use simulation::deeds::{change, person};
 use simulation::inventory::{attributes, setting, subject};
+use simulation::server::store_for;
 use tracer_collector::fleet::HostId;
 use tracer_collector::questions::{
     Comparison, Noise, Roster, Side, SuspectQuery, compare, explain, outliers, suspects,
@@ -21,15 +22,20 @@ fn time(minutes: i64) -> Timestamp {
 
 /// A store into which hosts are put by their numbers.
 struct Fleet {
-    folder: tempfile::TempDir,
+    _folder: tempfile::TempDir,
     store: Store,
 }
 
 impl Fleet {
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let store = Store::open(&Location::within(folder.path())).unwrap();
-        Self { folder, store }
+        let within = || Location::within(folder.path());
+        let location = store_for(module_path!());
+        let location = location.map_or_else(within, |url| url.parse().unwrap());
+        Self {
+            store: Store::open(&location).unwrap(),
+            _folder: folder,
+        }
     }
 
     /// A fleet of so many hosts, each with what `facts` says of it.
@@ -78,7 +84,7 @@ impl Fleet {
 
     /// The fleet as it is now, with whoever has not reported for an hour stale.
     fn read(&self) -> (Reader, Roster) {
-        let reader = Reader::open(&Location::within(self.folder.path())).unwrap();
+        let reader = Reader::open(self.store.location()).unwrap();
         let roster = Roster::read(&reader, time(940)).unwrap();
         (reader, roster)
     }

@@ -6,6 +6,7 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::{MetadataExt as _, chown};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -21,8 +22,9 @@ const NOBODY: u32 = 65_534;
 const PATIENCE: Duration = Duration::from_mins(1);
 
 // It waits until its input ends, which it does at the latest when the process at its other end has ended, and then ends
-// the server. What is there goes with it unless it is told to keep it.
+// the server. What is there goes with it unless it is told to keep it. Signals that end the other process leave it alone.
 const KEEPER: &str = r#"
+    trap '' HUP INT TERM
     folder=$1; shift
     "$@" >> "$folder/log" 2>&1 &
     server=$!
@@ -31,6 +33,21 @@ const KEEPER: &str = r#"
     wait $server
     [ "$last" = keep ] || rm -rf "$folder"
 "#;
+
+/// A store of its own for a test, by the path of its module: on a server in `on_postgres.rs`, which has the same tests as
+/// other files, and there none.
+pub fn store_for(module: &str) -> Option<String> {
+    module.starts_with("on_postgres").then(|| {
+        let place = shared().place();
+        place.expect("the server of the tests answers")
+    })
+}
+
+/// One server for all tests of a process. It ends with that.
+pub fn shared() -> &'static Server {
+    static SERVER: OnceLock<Server> = OnceLock::new();
+    SERVER.get_or_init(|| Server::begin().expect("PostgreSQL is there and begins"))
+}
 
 /// A server that runs.
 pub struct Server {

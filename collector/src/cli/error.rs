@@ -80,7 +80,7 @@ impl Error {
             Self::Question(questions::Error::Store(_)) => Exit::Failed,
             Self::Usage(_)
             | Self::Question(_)
-            | Self::Store(store::Error::Glob(_))
+            | Self::Store(store::Error::Glob(_) | store::Error::Url(_))
             | Self::Follow(follow::Error::Rules { .. })
             | Self::Serve(serve::Error::Follow(follow::Error::Rules { .. })) => Exit::Usage,
             Self::Store(_)

@@ -1,8 +1,6 @@
 //! Tests of the store as a whole: the same for each database.
 
-use std::sync::OnceLock;
-
-use simulation::server::Server;
+use simulation::server::shared;
 
 use super::Location;
 
@@ -28,13 +26,9 @@ mod postgres {
 
     use super::*;
 
-    /// One for all tests: it ends with them.
-    static SERVER: OnceLock<Server> = OnceLock::new();
-
     /// A place for a store, which the server keeps.
     fn place() -> (Location, Option<TempDir>) {
-        let server = SERVER.get_or_init(|| Server::begin().unwrap());
-        (server.place().unwrap().parse().unwrap(), None)
+        (shared().place().unwrap().parse().unwrap(), None)
     }
 
     #[expect(clippy::duplicate_mod, reason = "one suite for both")]

@@ -13,6 +13,7 @@ use serde_json::Value;
 use simulation::deeds::{change, person};
 use simulation::host::{Host, through_a_frame};
 use simulation::inventory::{Role, attributes, setting, subject};
+use simulation::server::store_for;
 use tempfile::TempDir;
 use tracer_collector::follow::Follower;
 use tracer_collector::store::{Location, Store};
@@ -26,6 +27,8 @@ const BASELINE: i64 = -60 * 60;
 /// Some hosts in one store. Times are minutes from the tests' beginning of time.
 pub(crate) struct Fleet {
     folder: TempDir,
+    /// Where the store is, unless it is in the folder.
+    url: Option<String>,
     store: Store,
     hosts: Vec<Sending>,
     now: Timestamp,
@@ -59,9 +62,13 @@ impl Fleet {
     /// So many database servers, whose names are `n1`, `n2` and so on.
     pub(crate) fn of(count: u64) -> Self {
         let folder = tempfile::tempdir().unwrap();
+        let url = store_for(module_path!());
+        let within = || Location::within(folder.path());
+        let location = url.as_ref().map_or_else(within, |url| url.parse().unwrap());
         let now = jiff::Timestamp::now().as_nanosecond();
         let mut fleet = Self {
-            store: Store::open(&Location::within(folder.path())).unwrap(),
+            store: Store::open(&location).unwrap(),
+            url,
             folder,
             hosts: Vec::new(),
             now: Timestamp::from_nanos(i64::try_from(now).unwrap()),
@@ -184,12 +191,7 @@ impl Fleet {
     pub(crate) fn follower(&self, rules: &str) -> Follower {
         let path = self.rules(rules);
         let path = Path::new(&path);
-        let mut follower = Follower::open(
-            &Location::within(self.folder.path()),
-            Some(path),
-            self.time(0),
-        )
-        .unwrap();
+        let mut follower = Follower::open(self.store.location(), Some(path), self.time(0)).unwrap();
         self.pass(&mut follower, 0);
         follower
     }
@@ -211,6 +213,7 @@ impl Fleet {
             .env("TZ", "UTC")
             .arg("--state-dir")
             .arg(self.folder.path());
+        program.envs(self.url.iter().map(|url| ("TRACER_COLLECTOR_STORE", url)));
         program
     }
 
