@@ -50,7 +50,9 @@ fn a_session_is_retraced_by_what_was_typed() {
             .ok_or(format!("{last:#}"))
     });
     terminal.types(&["C-c", ""]);
+    terminal.prompts("root@debian:~#");
     terminal.types(&["exit", "Enter"]);
+    terminal.prompts("alice@debian:~$");
     terminal.types(&["exit", "Enter"]);
 
     let sed = of(&change);

@@ -34,9 +34,22 @@ impl Terminal {
     /// Waits until a text is on the screen.
     pub(crate) fn shows(&self, text: &str) {
         wait_for(&format!("`{text}` is on the screen"), || {
-            let screen = succeed(&mut tmux(&["capture-pane", "-p", "-t", &self.name]));
+            let screen = self.screen();
             screen.contains(text).then_some(()).ok_or(screen)
         });
+    }
+
+    /// Waits until the shell asks for the next command: what is typed before that, it may throw away.
+    pub(crate) fn prompts(&self, prompt: &str) {
+        wait_for(&format!("`{prompt}` is the last line"), || {
+            let screen = self.screen();
+            let asks = screen.trim_end().lines().last() == Some(prompt);
+            asks.then_some(()).ok_or(screen)
+        });
+    }
+
+    fn screen(&self) -> String {
+        succeed(&mut tmux(&["capture-pane", "-p", "-t", &self.name]))
     }
 }
 

@@ -38,7 +38,11 @@ pub struct Trees {
 struct Found {
     roots: Vec<Root>,
     awaited: Vec<Awaited>,
+    /// What was mounted when the roots were last looked for.
     mounts: Arc<Mounts>,
+    /// What was mounted when somebody was last told that it is another than before: the roots are looked for on
+    /// other occasions too, which must not hide an unmount that came just before one.
+    told_mounts: Arc<Mounts>,
     last_id: u32,
 }
 
@@ -114,6 +118,9 @@ impl Trees {
             found: RwLock::default(),
         };
         trees.refresh()?;
+        let mut found = trees.found.write().unwrap_or_else(PoisonError::into_inner);
+        found.told_mounts = Arc::clone(&found.mounts);
+        drop(found);
         Ok(trees)
     }
 
@@ -227,11 +234,12 @@ impl Trees {
     }
 
     /// Looks for the roots again if what is mounted in a watched tree, or on the way to one, is
-    /// another than before, and gives those that are new; none if nothing of it concerns the trees.
+    /// another than at the last call, and gives those that are new; none if nothing of it concerns the trees.
     pub fn on_mounts_changed(&self) -> io::Result<Option<Vec<Root>>> {
         let mut found = self.found.write().unwrap_or_else(PoisonError::into_inner);
         let now = Arc::new(Mounts::read()?);
-        let before = std::mem::replace(&mut found.mounts, Arc::clone(&now));
+        let before = std::mem::replace(&mut found.told_mounts, Arc::clone(&now));
+        found.mounts = Arc::clone(&now);
         let concerned = |mount: &&Mount| found.concerns(mount.point.as_bytes());
         let is_same = now
             .iter()
@@ -366,6 +374,24 @@ mod tests {
             lines.sort();
             lines
         }
+    }
+
+    #[test]
+    fn another_mount_is_told_though_the_roots_were_looked_for_since() {
+        let host = Host::new();
+        host.mkdir("etc");
+        let trees = host.trees(&["etc"]);
+        assert!(trees.on_mounts_changed().unwrap().is_none());
+        // As if something had been mounted there, and were no more.
+        let gone = format!("990 1 0:99 / {} rw - tmpfs none rw\n", host.path("etc/sub"));
+        let before = Arc::new(Mounts::parse(gone.as_bytes()).unwrap());
+        let mut found = trees.found.write().unwrap();
+        found.mounts = Arc::clone(&before);
+        found.told_mounts = before;
+        drop(found);
+        trees.refresh().unwrap();
+        assert!(trees.on_mounts_changed().unwrap().is_some());
+        assert!(trees.on_mounts_changed().unwrap().is_none());
     }
 
     #[test]

@@ -64,7 +64,8 @@ fn main() -> Result<()> {
     let args = Args::parse();
     ensure!(
         args.hosts >= truths::BAD_ONE_IN,
-        "with fewer than {} hosts none is bad",
+        "`--hosts {}`: with fewer than {} hosts none is bad, and nothing is to be found; give more",
+        args.hosts,
         truths::BAD_ONE_IN
     );
     let temporary = match args.state_dir {

@@ -130,11 +130,10 @@ impl Proof<'_> {
         (way.prepare)(&folder);
     }
 
-    /// Lets everything until now be told.
+    /// Lets everything until now be told, also of what another test's child, before it runs its program, still holds
+    /// open of it.
     fn settle(&self) {
-        if self.column == HOST {
-            thread::sleep(2 * REST);
-        }
+        thread::sleep(if self.column == HOST { 2 * REST } else { REST });
         self.changes_since(0);
     }
 
@@ -158,6 +157,17 @@ impl Proof<'_> {
         changes.retain(|change| {
             let key = change["subject"]["key"].as_str().unwrap_or_default();
             change["certainty"] != "late" || key.starts_with(&prefix)
+        });
+        changes
+    }
+
+    /// What was told of a folder before.
+    fn before(&self, known: u64, folder: &Path) -> Vec<Value> {
+        let prefix = format!("{}/", folder.display());
+        let mut changes = self.changes_since(0);
+        changes.retain(|change| {
+            let key = change["subject"]["key"].as_str().unwrap_or_default();
+            number(change) <= known && key.starts_with(&prefix)
         });
         changes
     }
@@ -199,10 +209,11 @@ impl Proof<'_> {
         };
         if !is_as_expected {
             self.wrong.push(format!(
-                "{}: wanted {outcome:?}, told {told:?}, exact: {exact}, by {}: {by_actor}, content: {contents}: {}",
+                "{}: wanted {outcome:?}, told {told:?}, exact: {exact}, by {}: {by_actor}, content: {contents}: {}\n  before: {}",
                 way.name,
                 actor.pid,
-                brief(&changes)
+                brief(&changes),
+                brief(&self.before(known, &folder))
             ));
             return None;
         }
@@ -374,7 +385,9 @@ fn is_content(change: &Value) -> bool {
 fn brief(changes: &[Value]) -> String {
     let lines = changes.iter().map(|change| {
         format!(
-            "\n    {} {} from {} notes {} after {} by {} {} between {}",
+            "\n    {} {} {} {} from {} notes {} after {} by {} {} between {}",
+            change["seq"],
+            change["time"],
             change["op"],
             change["subject"]["key"],
             change["from"],

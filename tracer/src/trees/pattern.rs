@@ -65,8 +65,13 @@ impl Awaited {
         self.is_of_names && self.matching(path).is_some()
     }
 
-    /// Whether a path is a directory on the way to what is awaited, or that itself.
+    /// Whether a path is a directory on the way to what is awaited, or that itself; not what lies in that.
     pub(super) fn leads_through(&self, path: &[u8]) -> bool {
+        let rest = path::below(path, self.directory.as_bytes());
+        let count = rest.map_or(0, |rest| path::components(rest).count());
+        if count > self.names.len() - self.first {
+            return false;
+        }
         let matching = self.matching(path);
         matching.is_some_and(|awaited| awaited > 0 || !self.is_of_names)
     }
