@@ -463,3 +463,13 @@ fn doctor_finds_a_damaged_store_and_one_that_is_not_there() {
     );
     assert!(!nowhere.exists(), "doctor made something");
 }
+
+#[test]
+fn a_question_without_a_store_says_what_makes_one() {
+    let nowhere = tempfile::tempdir().unwrap();
+    let (code, told) = said(&run(nowhere.path(), &["hosts"]));
+    assert_eq!(code, Some(4), "{told}");
+    assert!(told.contains("No such file"), "{told}");
+    assert!(told.contains("`tracer-collector serve` makes"), "{told}");
+    assert_eq!(fs::read_dir(nowhere.path()).unwrap().count(), 0);
+}

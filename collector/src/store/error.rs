@@ -9,7 +9,7 @@ use super::sql;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The file or its folder cannot be opened.
-    #[error("open store `{path}`: {source}", path = path.display())]
+    #[error("open store `{path}`: {source}{hint}", path = path.display(), hint = hint(source))]
     Open {
         /// The store's file.
         path: PathBuf,
@@ -177,5 +177,16 @@ impl<T, E: Into<sql::Error>> Doing<T> for Result<T, E> {
             doing,
             cause: cause.into(),
         })
+    }
+}
+
+/// What to do about a file that cannot be opened.
+fn hint(source: &io::Error) -> &'static str {
+    match source.kind() {
+        io::ErrorKind::NotFound => {
+            "; `tracer-collector serve` makes a store there, and `--state-dir` or `--store` names another one"
+        }
+        io::ErrorKind::PermissionDenied => "; run it as the user whom the collector runs as",
+        _ => "",
     }
 }

@@ -103,9 +103,9 @@ impl Drop for Draft {
 }
 
 fn copy(from: &Path, to: &Path) -> Result<(), Error> {
-    let mut source = fs::File::open(from).map_err(|source| Error::Open {
+    let mut source = fs::File::open(from).map_err(|error| Error::Backup {
         path: from.to_owned(),
-        source,
+        what: error.to_string(),
     })?;
     let copied = fs::File::options()
         .write(true)
