@@ -7,13 +7,17 @@ use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use change::wire::MOST_FRAME_BYTES;
+use change::wire::{MOST_FRAME_BYTES, MOST_UNPACKED_BYTES};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// So many batches are unpacked and written at a time.
+/// So many batches are unpacked at a time: until then nobody knows how large one is.
 const AT_WORK: usize = 4;
 /// So much of frames is in memory at a time, in KiB.
 const MEMORY_KIB: usize = 64 << 10;
+/// So much of what was unpacked waits at a time to be written, in KiB: as much as is unpacked.
+const UNPACKED_KIB: usize = AT_WORK * (MOST_UNPACKED_BYTES >> 10);
+/// A small batch counts for so much, in KiB: each that waits keeps a thread.
+const SMALL_KIB: usize = 1 << 10;
 /// So long a batch waits for its turn; its host comes again.
 const TURN: Duration = Duration::from_secs(10);
 
@@ -32,6 +36,7 @@ pub struct Admission {
     hosts: Arc<Mutex<HashSet<String>>>,
     memory: Arc<Semaphore>,
     work: Arc<Semaphore>,
+    unpacked: Arc<Semaphore>,
 }
 
 /// A batch that was let in; the host's next one is when this is dropped.
@@ -54,6 +59,7 @@ impl Admission {
             hosts: Arc::default(),
             memory: Arc::new(Semaphore::new(memory_kib)),
             work: Arc::new(Semaphore::new(at_work)),
+            unpacked: Arc::new(Semaphore::new(UNPACKED_KIB)),
         }
     }
 
@@ -73,9 +79,16 @@ impl Admission {
         })
     }
 
-    /// Waits for the turn to unpack and write.
+    /// Waits for the turn to unpack, which ends when there is [`Admission::room`] for what was unpacked.
     pub async fn turn(&self) -> Result<OwnedSemaphorePermit, Busy> {
         in_turn(Arc::clone(&self.work).acquire_owned()).await
+    }
+
+    /// Waits until so many unpacked bytes may wait to be written.
+    pub async fn room(&self, unpacked_bytes: usize) -> Result<OwnedSemaphorePermit, Busy> {
+        let kib = unpacked_bytes.min(MOST_UNPACKED_BYTES).div_ceil(1024);
+        let kib = u32::try_from(kib.max(SMALL_KIB)).unwrap_or(u32::MAX);
+        in_turn(Arc::clone(&self.unpacked).acquire_many_owned(kib)).await
     }
 
     fn claim(&self, host: &str) -> Option<Claim> {
@@ -153,6 +166,24 @@ mod tests {
         assert_eq!(admission.turn().await.unwrap_err(), Busy::Collector);
         drop(turn);
         assert!(admission.turn().await.is_ok());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn small_batches_wait_together_and_large_ones_in_turn() {
+        let admission = Admission::default();
+        let mut small = Vec::new();
+        for _ in 0..UNPACKED_KIB / SMALL_KIB {
+            small.push(admission.room(100).await.unwrap());
+        }
+        assert_eq!(admission.room(100).await.unwrap_err(), Busy::Collector);
+        drop(small);
+        let mut large = Vec::new();
+        for _ in 0..AT_WORK {
+            large.push(admission.room(MOST_UNPACKED_BYTES).await.unwrap());
+        }
+        assert_eq!(admission.room(100).await.unwrap_err(), Busy::Collector);
+        large.pop();
+        assert!(admission.room(100).await.is_ok());
     }
 
     #[tokio::test]

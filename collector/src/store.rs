@@ -29,10 +29,10 @@ mod snapshots;
 mod sql;
 mod sqlite;
 mod tidy;
+mod together;
 mod view_tokens;
 
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use change::Timestamp;
 use change::wire::Batch;
@@ -58,6 +58,8 @@ pub use self::snapshots::Snapshots;
 use self::sql::Connection;
 pub use self::sql::Error as DatabaseError;
 pub use self::tidy::{IsEnded, Tidied, Tidy};
+pub use self::together::Arrival;
+use self::together::Together;
 pub use self::view_tokens::{Scope, ViewToken, ViewTokenReader, ViewTokens};
 use crate::fleet::HostId;
 
@@ -79,9 +81,7 @@ pub struct Acknowledged {
 
 /// Writes what hosts send. One store may be shared by threads, and one file or database by processes.
 pub struct Store {
-    writers: Vec<Mutex<Writer>>,
-    /// Whose turn it is where all are at work.
-    next: AtomicUsize,
+    together: Together<Writer>,
     location: Location,
 }
 
@@ -100,17 +100,15 @@ impl Store {
             Location::Server(_) => WRITERS,
         };
         let writer = || {
-            Ok(Mutex::new(Writer {
+            Ok(Writer {
                 connection: location.open_to_fold()?,
                 names: Names::default(),
                 partitioned: Timestamp::from_nanos(i64::MIN),
-            }))
+            })
         };
+        let writers: Result<Vec<_>, Error> = (0..writers).map(|_| writer()).collect();
         Ok(Self {
-            writers: (0..writers)
-                .map(|_| writer())
-                .collect::<Result<_, Error>>()?,
-            next: AtomicUsize::new(0),
+            together: Together::new(writers?),
             location: location.clone(),
         })
     }
@@ -120,7 +118,7 @@ impl Store {
         &self.location
     }
 
-    /// Takes a batch, and returns once it is durable.
+    /// Takes a batch, and returns once it is durable: in one go to the disk with those that came meanwhile.
     ///
     /// Each change is taken once: a batch may come again, or overlap with what is known. One that leaves a
     /// hole is refused with the number that is expected, and of a batch that is refused nothing is kept. Who
@@ -128,64 +126,51 @@ impl Store {
     pub fn ingest(
         &self,
         sender: &HostId,
-        batch: &Batch,
+        batch: impl Into<Arc<Batch>>,
         received: Timestamp,
     ) -> Result<Acknowledged, Error> {
-        let mut acknowledged = self.ingest_all(&[(sender, batch)], received)?;
-        acknowledged.pop().ok_or_else(|| Error::Row {
-            table: "hosts",
-            what: "a batch was taken and no host has it".to_owned(),
-        })
+        self.together.take(sender.clone(), batch.into(), received)
     }
 
     /// Takes batches of several hosts in one go to the disk: all of them, or where one is refused none.
-    pub fn ingest_all(
-        &self,
-        batches: &[(&HostId, &Batch)],
-        received: Timestamp,
-    ) -> Result<Vec<Acknowledged>, Error> {
-        let mut writer = self.writer();
+    pub fn ingest_all(&self, arrivals: &[Arrival<'_>]) -> Result<Vec<Acknowledged>, Error> {
+        self.together.take_all(arrivals)
+    }
+}
+
+impl together::Writer for Writer {
+    /// Where others were in the way it is done again.
+    fn write(&mut self, arrivals: &[Arrival<'_>]) -> Result<Vec<Acknowledged>, Error> {
         let mut attempts = ATTEMPTS;
         loop {
             attempts -= 1;
-            let taken = writer.take(batches, received);
+            let taken = self.take(arrivals);
             if attempts == 0 || !taken.as_ref().is_err_and(Error::is_a_clash) {
                 return taken;
             }
         }
     }
 
-    /// One that is not at work, or the next one that will not be.
-    fn writer(&self) -> MutexGuard<'_, Writer> {
-        let idle = self
-            .writers
-            .iter()
-            .find_map(|writer| writer.try_lock().ok());
-        idle.unwrap_or_else(|| {
-            let next = self.next.fetch_add(1, Ordering::Relaxed) % self.writers.len();
-            self.writers[next]
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-        })
+    fn recover(&mut self) {
+        self.names = Names::default();
     }
 }
 
 impl Writer {
-    fn take(
-        &mut self,
-        batches: &[(&HostId, &Batch)],
-        received: Timestamp,
-    ) -> Result<Vec<Acknowledged>, Error> {
+    fn take(&mut self, arrivals: &[Arrival<'_>]) -> Result<Vec<Acknowledged>, Error> {
         let Self {
             connection,
             names,
             partitioned,
         } = self;
-        if connection.server().is_some() && *partitioned <= received {
-            postgres::make_partitions(connection, received)?;
-            *partitioned = received.plus_nanos(DAY_NS);
+        let newest = arrivals.iter().map(|arrival| arrival.received).max();
+        if let Some(newest) = newest.filter(|newest| *partitioned <= *newest)
+            && connection.server().is_some()
+        {
+            postgres::make_partitions(connection, newest)?;
+            *partitioned = newest.plus_nanos(DAY_NS);
         }
-        let taken = ingest::take(connection, names, batches, received);
+        let taken = ingest::take(connection, names, arrivals);
         if taken.is_err() {
             // What was noted of rows that are not there after all.
             *names = Names::default();

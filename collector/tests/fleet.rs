@@ -80,7 +80,8 @@ impl Fleet {
         let env = if host.number <= 2 { "test" } else { "prod" };
         batch.sender.labels.insert("env".to_owned(), env.to_owned());
         let batch = through_a_frame(&batch).unwrap();
-        self.store.ingest(&host.id(), &batch, batch.sent).unwrap();
+        let sent = batch.sent;
+        self.store.ingest(&host.id(), batch, sent).unwrap();
     }
 
     /// The next part of a host's log.

@@ -82,9 +82,9 @@ impl Nine {
             let id = host.id();
             let baseline = through_a_frame(&host.baseline(begun())).unwrap();
             assert!(baseline.facts.len() > 2_500, "{}", baseline.facts.len());
-            store.ingest(&id, &baseline, begun()).unwrap();
+            store.ingest(&id, baseline, begun()).unwrap();
             let log = through_a_frame(&log_of(&mut host)).unwrap();
-            let taken = store.ingest(&id, &log, log.sent).unwrap();
+            let taken = store.ingest(&id, log.clone(), log.sent).unwrap();
             assert_eq!(taken.durable_seq, log.changes.len() as u64);
         }
         Self { state_dir }

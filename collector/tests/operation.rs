@@ -77,7 +77,7 @@ impl Collector {
             let baseline = host.baseline(ago(60));
             collector
                 .store
-                .ingest(&host.id(), &baseline, ago(60))
+                .ingest(&host.id(), baseline, ago(60))
                 .unwrap();
         }
         collector.log("60", "10");
@@ -96,7 +96,7 @@ impl Collector {
             let swappiness = subject(Kind::Sysctl, "vm.swappiness");
             let change = change(swappiness, Op::Set, values, ago(1), Some(&alice));
             let batch = host.log(vec![change], Vec::new(), ago(0));
-            self.store.ingest(&host.id(), &batch, ago(0)).unwrap();
+            self.store.ingest(&host.id(), batch, ago(0)).unwrap();
         }
     }
 
@@ -180,7 +180,7 @@ fn a_store_that_was_put_back_answers_as_it_did_when_the_copy_was_taken() {
             Vec::new(),
             ago(0),
         );
-        let taken = store.ingest(&host.id(), &batch, ago(0)).unwrap();
+        let taken = store.ingest(&host.id(), batch, ago(0)).unwrap();
         assert_eq!(taken.durable_seq, 2);
     }
     assert_eq!(log(other.path()).len(), 6);

@@ -73,13 +73,13 @@ impl Fleet {
             ..Batch::default()
         };
         let id = HostId(format!("id-{number}"));
-        self.store.ingest(&id, &batch, time(0)).unwrap();
+        self.store.ingest(&id, batch.clone(), time(0)).unwrap();
         let numbered = (1..)
             .zip(changes)
             .map(|(seq, change)| Change { seq, ..change });
         batch.changes = numbered.collect();
         batch.facts.clear();
-        self.store.ingest(&id, &batch, time(1000)).unwrap();
+        self.store.ingest(&id, batch, time(1000)).unwrap();
     }
 
     /// The fleet as it is now, with whoever has not reported for an hour stale.
@@ -200,7 +200,7 @@ fn hosts_that_have_stopped_reporting_are_not_compared_as_if_they_were_fresh() {
     };
     fleet
         .store
-        .ingest(&HostId("id-9".to_owned()), &stale, time(1))
+        .ingest(&HostId("id-9".to_owned()), stale, time(1))
         .unwrap();
     let (reader, roster) = fleet.read();
     let found = outliers(&reader, &roster, &roster.group("all").unwrap(), 10).unwrap();

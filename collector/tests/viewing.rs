@@ -158,8 +158,8 @@ impl Collector {
         for number in 1..=6 {
             let id = HostId(format!("machine-{number}"));
             let [baseline, log] = batches(number);
-            store.ingest(&id, &baseline, ago(600)).unwrap();
-            store.ingest(&id, &log, ago(0)).unwrap();
+            store.ingest(&id, baseline, ago(600)).unwrap();
+            store.ingest(&id, log, ago(0)).unwrap();
         }
         fs::write(state.path().join("rules.toml"), RULES).unwrap();
         let (child, address) = serve(state.path());

@@ -27,6 +27,9 @@ pub(crate) struct FleetArgs {
     /// How many threads send at a time
     #[arg(long, value_name = "N", default_value_t = 1)]
     senders: usize,
+    /// Send each host's log by itself, this many hosts at a time, as tracers do that send what happens at once
+    #[arg(long, value_name = "HOSTS")]
+    live: Option<usize>,
 }
 
 /// Fills a store, asks it the questions, and prints what each cost. Fails where a question does not find what was
@@ -38,6 +41,7 @@ pub(crate) fn run(args: &FleetArgs) -> Result<()> {
         state_dir,
         store,
         senders,
+        live,
     } = args;
     step(format!("simulate a fleet of {hosts} hosts"));
     let mut cargo = Command::new("cargo");
@@ -54,6 +58,9 @@ pub(crate) fn run(args: &FleetArgs) -> Result<()> {
         .arg(format!("--changes={changes}"))
         .current_dir(build::root());
     cargo.arg(format!("--senders={senders}"));
+    if let Some(live) = live {
+        cargo.arg(format!("--live={live}"));
+    }
     if let Some(url) = store {
         cargo.arg("--store").arg(url);
         postgres::hand_to(&mut cargo)?;

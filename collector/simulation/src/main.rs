@@ -23,7 +23,7 @@ use tracer_collector::questions::{
     GroupSide, Noise, Roster, Side, SuspectQuery, TimelineQuery, compare, compare_groups, explain,
     outliers, suspects, timeline,
 };
-use tracer_collector::store::{Location, Reader, Store, Tidy};
+use tracer_collector::store::{Arrival, Location, Reader, Store, Tidy};
 
 use self::spent::{Spent, rate};
 
@@ -49,6 +49,9 @@ struct Args {
     /// How many threads send at a time
     #[arg(long, default_value_t = 1)]
     senders: usize,
+    /// Send each host's log by itself, this many hosts at a time, as tracers do that send what happens at once
+    #[arg(long, value_name = "HOSTS")]
+    live: Option<usize>,
     /// At the end remove what was before the upgrade
     #[arg(long)]
     tidy: bool,
@@ -56,6 +59,8 @@ struct Args {
 
 /// So many hosts go to the disk at once.
 const AT_ONCE: usize = 64;
+/// So many hosts one thread stands for, one after the other, where they send live.
+const EACH: usize = 32;
 /// Each question is asked so often, and the median told.
 const ASKED: usize = 5;
 const HOUR_NS: i64 = 3_600_000_000_000;
@@ -142,17 +147,24 @@ fn fill((state_dir, location): (&Path, &Location), args: &Args) -> Result<()> {
     let mut follower = Follower::open(location, Some(&path), begun())?;
     drift::follow(&mut follower, "drift: the first look through all")?;
     let (mut spent, mut changes, mut bytes) = (Spent::default(), 0, 0);
-    for hosts in hosts.chunks_mut(AT_ONCE * senders) {
+    let round = args
+        .live
+        .map_or(AT_ONCE * senders, |live| live.max(1) * EACH);
+    for hosts in hosts.chunks_mut(round) {
         let mut frames = Vec::new();
         for host in hosts {
             let batch = log_of(host, args.changes);
             frames.push((host.id(), wire::encode(&batch)?));
         }
         bytes += frames.iter().map(|(_, frame)| frame.len()).sum::<usize>();
-        // In as many parts as there are senders, however few hosts there are.
-        let part = frames.len().div_ceil(senders).clamp(1, AT_ONCE);
-        let send = |frames| take(&store, frames, now(), |batch| batch.changes.len());
-        changes += spent.on_each(frames.chunks(part), send)?;
+        changes += if args.live.is_some() {
+            spent.on_each(frames.chunks(EACH), |frames| take_each(&store, frames))?
+        } else {
+            // In as many parts as there are senders, however few hosts there are.
+            let part = frames.len().div_ceil(senders).clamp(1, AT_ONCE);
+            let send = |frames| take(&store, frames, now(), |batch| batch.changes.len());
+            spent.on_each(frames.chunks(part), send)?
+        };
     }
     rate("log", changes, "changes", spent);
     println!(
@@ -176,9 +188,24 @@ fn take(
     let batches = frames.iter().map(|(_, frame)| Ok(wire::decode(frame)?));
     let batches = batches.collect::<Result<Vec<Batch>>>()?;
     let ids = frames.iter().map(|(id, _)| id);
-    let taken: Vec<_> = ids.zip(&batches).collect();
-    store.ingest_all(&taken, received)?;
+    let arrival = |(sender, batch)| Arrival {
+        sender,
+        batch,
+        received,
+    };
+    store.ingest_all(&ids.zip(&batches).map(arrival).collect::<Vec<_>>())?;
     Ok(batches.iter().map(count).sum())
+}
+
+/// Decodes one frame after the other and takes it in; how many changes they had.
+fn take_each(store: &Store, frames: &[(HostId, Vec<u8>)]) -> Result<usize> {
+    let mut changes = 0;
+    for (id, frame) in frames {
+        let batch = wire::decode(frame)?;
+        changes += batch.changes.len();
+        store.ingest(id, batch, now())?;
+    }
+    Ok(changes)
 }
 
 fn log_of(host: &mut Host, count: u64) -> Batch {

@@ -10,7 +10,7 @@ use axum::http::{HeaderMap, header};
 use axum::{Extension, Json};
 use change::Timestamp;
 use change::wire::{
-    AcknowledgedBody, Batch, ChainHead, ContentsBody, MOST_ASKED, MOST_FRAME_BYTES, decode,
+    AcknowledgedBody, Batch, ChainHead, ContentsBody, MOST_ASKED, MOST_FRAME_BYTES, decode_sized,
     from_hex,
 };
 use serde::Deserialize;
@@ -47,11 +47,16 @@ async fn take_from(
     let _admitted = admitted.map_err(Error::Busy)?;
     let frame = arrival(body, length).await?;
     let arrived = Instant::now();
+    let received = now();
     let turn = state.admission.turn().await.map_err(Error::Busy)?;
+    let (batch, unpacked_bytes) = blocking(move || decode_sized(&frame)).await??;
+    let room = state.admission.room(unpacked_bytes).await;
+    let room = room.map_err(Error::Busy)?;
+    drop(turn);
     let working = state.clone();
     let taken = blocking(move || {
-        let _turn = turn;
-        (ingest(&working, &member, &frame, now()), member)
+        let _room = room;
+        (ingest(&working, &member, batch, received), member)
     });
     match taken.await? {
         (Ok((body, new)), _) => {
@@ -93,22 +98,23 @@ async fn arrival(body: Body, length: usize) -> Result<Bytes, Error> {
 fn ingest(
     state: &ApiState,
     member: &Member,
-    frame: &[u8],
+    mut batch: Batch,
     received: Timestamp,
 ) -> Result<(AcknowledgedBody, u64), Error> {
-    let mut batch = decode(frame)?;
     check(member, &batch)?;
-    let expected = refuse_overlap(state, member, &batch)?;
+    let expected = refuse_elsewhere(state, member, &batch)?;
     // What its operators say a host is counts more than what it says itself.
     batch.sender.labels.extend(member.labels.clone());
     let id = HostId(member.name.clone());
-    let acknowledged = state.store.ingest(&id, &batch, received)?;
+    let batch = Arc::new(batch);
+    let acknowledged = state.store.ingest(&id, Arc::clone(&batch), received)?;
     let chain = batch
         .chain
+        .clone()
         .filter(|chain| chain.seq == acknowledged.durable_seq);
     let next_seq = acknowledged.durable_seq + 1;
     let log = (member.name.as_str(), batch.sender.log.as_str());
-    let body = answer(state, log, (next_seq, chain), received)?;
+    let body = answer(state, log, (next_seq, chain), now())?;
     let first_new = expected.max(batch.first_seq);
     Ok((body, next_seq.saturating_sub(first_new)))
 }
@@ -136,12 +142,15 @@ fn check(member: &Member, batch: &Batch) -> Result<(), Error> {
     Ok(())
 }
 
-/// A batch that reaches back behind what is here would go on from a place that nobody can check. Returns the number
-/// of the next change that is not here.
-fn refuse_overlap(state: &ApiState, member: &Member, batch: &Batch) -> Result<u64, Error> {
+/// A batch that reaches back behind what is here would go on from a place that nobody can check, and one that leaves a
+/// hole is not to hold up those that would be written with it. Returns the number of the next change that is not here.
+fn refuse_elsewhere(state: &ApiState, member: &Member, batch: &Batch) -> Result<u64, Error> {
     let known = state.known.lock().unwrap_or_else(PoisonError::into_inner);
     let (expected, _) = known.log(&member.name, &batch.sender.log)?;
-    if batch.first_seq < expected && batch.next_seq() > expected {
+    // A log of which nothing is here may begin at any number.
+    let is_hole = expected > 1 && batch.first_seq > expected;
+    let is_overlap = batch.first_seq < expected && batch.next_seq() > expected;
+    if is_hole || is_overlap {
         return Err(Error::Conflict(store::Error::Hole {
             host: member.name.clone(),
             expected,

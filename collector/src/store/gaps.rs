@@ -4,7 +4,7 @@ use change::{Gap, GapReason, Timestamp};
 
 use super::Error;
 use super::error::Doing as _;
-use super::sql::{self, Connection, Row};
+use super::sql::{self, Connection, Row, ToValue as _, Value};
 use crate::fleet::HostKey;
 
 const UPSERT: &str = "
@@ -17,12 +17,12 @@ const SELECT: &str = "
 const READ: &str = "read gaps";
 
 /// Writes gaps, or what is new of them.
-pub(super) fn write(
+pub(super) fn write<'b>(
     connection: &Connection,
-    HostKey(host): HostKey,
-    gaps: &[Gap],
+    told: impl Iterator<Item = (HostKey, &'b [Gap])>,
 ) -> sql::Result<()> {
-    for gap in gaps {
+    let gaps = told.flat_map(|(host, gaps)| gaps.iter().map(move |gap| (host, gap)));
+    let rows = gaps.map(|(host, gap)| {
         let Gap {
             id,
             from,
@@ -30,11 +30,16 @@ pub(super) fn write(
             reason,
             detail,
         } = gap;
-        let (from, to) = (from.as_nanos(), to.map(Timestamp::as_nanos));
-        let row = (host, id.cast_signed(), from, to, reason.as_str(), detail);
-        connection.execute(UPSERT, row)?;
-    }
-    Ok(())
+        [
+            Value::Integer(Some(host.0.into())),
+            Value::Integer(Some(id.cast_signed())),
+            Value::Integer(Some(from.as_nanos())),
+            Value::Integer(to.map(Timestamp::as_nanos)),
+            Value::Text(Some(reason.as_str())),
+            detail.to_value(),
+        ]
+    });
+    connection.execute_each(UPSERT, &rows.collect::<Vec<_>>())
 }
 
 /// The gaps that lie in an interval, wholly or in part, in the order in which they began.

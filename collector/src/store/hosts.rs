@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use change::Timestamp;
 use change::wire::{Batch, ChainHead, Sender};
 
-use super::Error;
 use super::error::Doing as _;
-use super::sql::{self, Connection, Row, Turn};
+use super::sql::{self, Connection, Row, ToValue as _, Turn, Value};
+use super::{Arrival, Error};
 use crate::fleet::{Host, HostId, HostKey};
 
 const SELECT: &str = "SELECT id, durable FROM hosts WHERE name = ?1 AND log = ?2";
@@ -85,12 +85,22 @@ pub(super) struct Known {
     pub(super) durable_seq: u64,
 }
 
-/// The host that a batch is from, which is written where it is new: its log begins with the batch.
-pub(super) fn find_or_begin(
+/// The hosts that batches are from, in their order, and holds their logs; none where a log is new.
+pub(super) fn hold(
     connection: &Connection,
-    (id, batch): (&HostId, &Batch),
-    received: Timestamp,
-) -> sql::Result<Known> {
+    arrivals: &[Arrival<'_>],
+) -> sql::Result<Vec<Option<Known>>> {
+    let rows: Vec<_> = arrivals.iter().map(names_of).collect();
+    connection.hold_each(SELECT, &rows, known)
+}
+
+/// The host that a batch is from, which is written where it is new: its log begins with the batch.
+pub(super) fn begin(connection: &Connection, arrival: &Arrival<'_>) -> sql::Result<Known> {
+    let Arrival {
+        sender: id,
+        batch,
+        received,
+    } = *arrival;
     let Sender {
         machine,
         hostname,
@@ -98,17 +108,11 @@ pub(super) fn find_or_begin(
         tracer,
         log,
     } = &batch.sender;
-    let known = |row: &Row<'_>| {
-        Ok(Known {
-            key: HostKey(row.get(0)?),
-            durable_seq: row.get::<i64>(1)?.cast_unsigned(),
-        })
-    };
-    let select = || connection.hold((SELECT, (&id.0, log)), known);
-    if let Some(known) = select()? {
-        return Ok(known);
-    }
     connection.take_turn(Turn::Begin)?;
+    let select = || {
+        let held = connection.hold_each(SELECT, &[names_of(arrival)], known);
+        held.map(|mut held| held.pop().flatten())
+    };
     if let Some(known) = select()? {
         return Ok(known);
     }
@@ -119,12 +123,24 @@ pub(super) fn find_or_begin(
         hostname,
         tracer,
         batch.first_seq.cast_signed(),
-        begin(batch, received).as_nanos(),
+        began(batch, received).as_nanos(),
         received.as_nanos(),
         skew_ns(batch, received),
     );
     connection.execute(INSERT, row)?;
     select()?.ok_or(sql::Error::NoRow)
+}
+
+fn names_of<'b>(arrival: &Arrival<'b>) -> [Value<'b>; 2] {
+    let Arrival { sender, batch, .. } = *arrival;
+    [sender.0.to_value(), batch.sender.log.to_value()]
+}
+
+fn known(row: &Row<'_>) -> sql::Result<Known> {
+    Ok(Known {
+        key: HostKey(row.get(0)?),
+        durable_seq: row.get::<i64>(1)?.cast_unsigned(),
+    })
 }
 
 /// How far the sender's clock is ahead, with what the batch was under way.
@@ -134,7 +150,7 @@ pub(super) fn skew_ns(batch: &Batch, received: Timestamp) -> i64 {
 }
 
 /// When a log begins, as its first batch tells: with its first change, or with what was found before it.
-fn begin(batch: &Batch, received: Timestamp) -> Timestamp {
+fn began(batch: &Batch, received: Timestamp) -> Timestamp {
     let changes = batch.changes.iter().map(|change| change.time);
     let facts = batch.facts.iter().map(|fact| fact.since);
     changes
@@ -143,85 +159,121 @@ fn begin(batch: &Batch, received: Timestamp) -> Timestamp {
         .map_or(received, |first| first.min(received))
 }
 
-/// Notes that a host has reported. Where an older log of a machine goes on beside a newer one, there are two
-/// machines of one id: a host that was installed anew does not go on with its old log. Once they have an id each, or
-/// one of them is gone, that is over.
-pub(super) fn report(
-    connection: &Connection,
-    HostKey(host): HostKey,
-    machine: &str,
-    received: Timestamp,
-) -> sql::Result<()> {
-    let received = received.as_nanos();
-    connection.execute(UPDATE_REPORTED, (host, received))?;
-    let alive_since = received.saturating_sub(ALIVE_NS);
-    connection.execute(MARK_CLONES, (host, machine, received, alive_since))?;
-    let row = (host, machine, alive_since);
-    connection.execute(CLEAR_CLONE, row).map(drop)
+/// What a host's batch says of the host.
+pub(super) struct Report<'b> {
+    pub(super) host: HostKey,
+    pub(super) batch: &'b Batch,
+    pub(super) received: Timestamp,
+    /// Whether no newer batch has come.
+    pub(super) is_newest: bool,
 }
 
-/// Notes what the newest batch says of its host.
-pub(super) fn update(
-    connection: &Connection,
-    HostKey(host): HostKey,
-    batch: &Batch,
-    received: Timestamp,
-) -> sql::Result<()> {
-    let Sender {
-        machine,
-        hostname,
-        labels,
-        tracer,
-        log: _,
-    } = &batch.sender;
-    let durable_seq = batch.next_seq() - 1;
-    let row = (
-        host,
-        machine,
-        hostname,
-        tracer,
-        durable_seq.cast_signed(),
-        batch.newest_seq.max(durable_seq).cast_signed(),
-        skew_ns(batch, received),
-        batch.complete_until.map(Timestamp::as_nanos),
-    );
-    connection.execute(UPDATE, row)?;
-    let known = connection.rows(SELECT_OWN_LABELS, [host], |row| {
+/// Notes what batches say of their hosts, in their order.
+pub(super) fn report(connection: &Connection, reports: &[Report<'_>]) -> sql::Result<()> {
+    let newest: Vec<_> = reports.iter().filter(|report| report.is_newest).collect();
+    update(connection, &newest)?;
+    note_reported(connection, reports)
+}
+
+/// Notes that hosts have reported. Where an older log of a machine goes on beside a newer one, there are two
+/// machines of one id: a host that was installed anew does not go on with its old log. Once they have an id each, or
+/// one of them is gone, that is over.
+fn note_reported(connection: &Connection, reports: &[Report<'_>]) -> sql::Result<()> {
+    let (mut seen, mut marks, mut clears) = (Vec::new(), Vec::new(), Vec::new());
+    for report in reports {
+        let host = integer(report.host.0.into());
+        let received = integer(report.received.as_nanos());
+        let alive_since = integer(report.received.as_nanos().saturating_sub(ALIVE_NS));
+        let machine = report.batch.sender.machine.to_value();
+        seen.push([host, received]);
+        marks.push([host, machine, received, alive_since]);
+        clears.push([host, machine, alive_since]);
+    }
+    connection.execute_each(UPDATE_REPORTED, &seen)?;
+    connection.execute_each(MARK_CLONES, &marks)?;
+    connection.execute_each(CLEAR_CLONE, &clears)
+}
+
+/// Notes what the newest batches say of their hosts.
+fn update(connection: &Connection, reports: &[&Report<'_>]) -> sql::Result<()> {
+    let rows = reports.iter().map(|report| {
+        let Report {
+            host,
+            batch,
+            received,
+            is_newest: _,
+        } = **report;
+        let durable_seq = batch.next_seq() - 1;
+        [
+            integer(host.0.into()),
+            batch.sender.machine.to_value(),
+            batch.sender.hostname.to_value(),
+            batch.sender.tracer.to_value(),
+            integer(durable_seq.cast_signed()),
+            integer(batch.newest_seq.max(durable_seq).cast_signed()),
+            integer(skew_ns(batch, received)),
+            Value::Integer(batch.complete_until.map(Timestamp::as_nanos)),
+        ]
+    });
+    connection.execute_each(UPDATE, &rows.collect::<Vec<_>>())?;
+    write_labels(connection, reports)
+}
+
+/// Writes the hosts' labels where they are others than before: those of each host's last batch.
+fn write_labels(connection: &Connection, reports: &[&Report<'_>]) -> sql::Result<()> {
+    let last: BTreeMap<_, _> = reports
+        .iter()
+        .map(|report| (report.host.0, &report.batch.sender.labels))
+        .collect();
+    let hosts: Vec<_> = last.keys().map(|host| [integer((*host).into())]).collect();
+    let known = connection.rows_each(SELECT_OWN_LABELS, &hosts, |row| {
         Ok((row.get(0)?, row.get(1)?))
     })?;
-    if known.into_iter().collect::<BTreeMap<String, String>>() == *labels {
-        return Ok(());
-    }
-    connection.execute(DELETE_LABELS, [host])?;
-    for (name, value) in labels {
-        connection.execute(INSERT_LABEL, (host, name, value))?;
+    for ((host, labels), known) in last.into_iter().zip(known) {
+        if known.into_iter().collect::<BTreeMap<String, String>>() == *labels {
+            continue;
+        }
+        connection.execute(DELETE_LABELS, [host])?;
+        for (name, value) in labels {
+            connection.execute(INSERT_LABEL, (host, name, value))?;
+        }
     }
     Ok(())
 }
 
-/// Whether the host's hash chain was noted with another hash at the same change.
-pub(super) fn contradicts(
-    connection: &Connection,
-    HostKey(host): HostKey,
-    head: &ChainHead,
-) -> sql::Result<bool> {
-    let row = (host, head.seq.cast_signed());
-    let known: Option<String> = connection.optional(SELECT_HEAD, row, |row| row.get(0))?;
-    Ok(known.is_some_and(|known| known != head.hash))
+fn integer<'v>(value: i64) -> Value<'v> {
+    Value::Integer(Some(value))
 }
 
-/// Notes where the host's hash chain is.
-pub(super) fn write_head(
+/// The hashes that the hosts' chains were noted with at some changes, where they were.
+pub(super) fn hashes_at(
     connection: &Connection,
-    HostKey(host): HostKey,
-    head: &ChainHead,
-    received: Timestamp,
+    heads: &[(HostKey, &ChainHead)],
+) -> sql::Result<Vec<Option<String>>> {
+    let row = |(host, head): &(HostKey, &ChainHead)| {
+        let (host, seq) = (i64::from(host.0), head.seq.cast_signed());
+        [integer(host), integer(seq)]
+    };
+    let rows: Vec<_> = heads.iter().map(row).collect();
+    let found = connection.rows_each(SELECT_HEAD, &rows, |row| row.get(0))?;
+    Ok(found.into_iter().map(|mut hashes| hashes.pop()).collect())
+}
+
+/// Notes where hosts' hash chains are, and when that was told.
+pub(super) fn write_heads(
+    connection: &Connection,
+    heads: &[(HostKey, &ChainHead, Timestamp)],
 ) -> sql::Result<()> {
-    let row = (
-        host,
-        head.seq.cast_signed(),
-        &head.hash,
-        received.as_nanos(),
-    );
-    connection.execute(INSERT_HEAD, row).map(drop)
+    let rows: Vec<_> = heads
+        .iter()
+        .map(|(host, head, received)| {
+            [
+                integer(host.0.into()),
+                integer(head.seq.cast_signed()),
+                head.hash.to_value(),
+                integer(received.as_nanos()),
+            ]
+        })
+        .collect();
+    connection.execute_each(INSERT_HEAD, &rows)
 }

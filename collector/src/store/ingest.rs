@@ -8,10 +8,10 @@ use change::{Change, Kind, Subject, Timestamp};
 use super::changes::{self, NewChange};
 use super::error::Doing as _;
 use super::facts::{Fold, Opening, Sheet};
-use super::hosts::{self, Known};
+use super::hosts::{self, Known, Report};
 use super::names::{self, Named, Names, Unnamed};
 use super::sql::{self, Connection, Turn};
-use super::{Acknowledged, Error, contents, drift, gaps, runs, sessions};
+use super::{Acknowledged, Arrival, Error, contents, drift, gaps, runs, sessions};
 use crate::fleet::{HostId, HostKey, SubjectKey};
 
 const WRITE: &str = "write what a host has sent";
@@ -30,20 +30,19 @@ const MOST_LABELS: usize = 64;
 pub(super) fn take(
     connection: &Connection,
     names: &mut Names,
-    batches: &[(&HostId, &Batch)],
-    received: Timestamp,
+    arrivals: &[Arrival<'_>],
 ) -> Result<Vec<Acknowledged>, Error> {
-    for (id, batch) in batches {
-        check(id, batch)?;
+    for arrival in arrivals {
+        check(arrival.sender, arrival.batch)?;
     }
     let transaction = connection.begin(Turn::Fold).doing(WRITE)?;
     names.begin(&transaction).doing(WRITE)?;
-    let parts = admit(&transaction, batches, received)?;
-    write(&transaction, names, &parts, received).doing(WRITE)?;
+    let parts = admit(&transaction, arrivals)?;
+    write(&transaction, names, &parts).doing(WRITE)?;
     transaction.commit().doing(WRITE)?;
     let acknowledged = parts.iter().map(|part| Acknowledged {
         durable_seq: part.durable_seq,
-        skew_ns: hosts::skew_ns(part.batch, received),
+        skew_ns: hosts::skew_ns(part.batch, part.received),
     });
     Ok(acknowledged.collect())
 }
@@ -101,17 +100,48 @@ fn check(id: &HostId, batch: &Batch) -> Result<(), Error> {
 
 /// A batch of a host that may be taken in.
 struct Part<'b> {
+    id: &'b HostId,
     host: HostKey,
     batch: &'b Batch,
+    received: Timestamp,
     /// What was not here.
     new: &'b [Change],
     /// Up to which change the host's log is here with it.
     durable_seq: u64,
 }
 
-impl Part<'_> {
+impl<'b> Part<'b> {
+    /// Refuses a batch that does not begin where the host's log ended, or before.
+    fn new(arrival: Arrival<'b>, known: &Known) -> Result<Self, Error> {
+        let Arrival {
+            sender: id,
+            batch,
+            received,
+        } = arrival;
+        let expected = known.durable_seq + 1;
+        if batch.first_seq > expected {
+            return Err(Error::Hole {
+                host: id.0.clone(),
+                expected,
+                found: batch.first_seq,
+            });
+        }
+        let new = batch
+            .changes
+            .iter()
+            .position(|change| change.seq >= expected);
+        Ok(Self {
+            id,
+            host: known.key,
+            batch,
+            received,
+            new: new.map_or(&[], |first| &batch.changes[first..]),
+            durable_seq: known.durable_seq.max(batch.next_seq() - 1),
+        })
+    }
+
     /// What a batch says of now is not believed where a newer one has come.
-    fn facts(&self) -> &[FactNow] {
+    fn facts(&self) -> &'b [FactNow] {
         if self.is_newest() {
             return &self.batch.facts;
         }
@@ -125,49 +155,43 @@ impl Part<'_> {
 
 /// Finds the hosts that batches are from and holds their logs, in an order that is the same for all who do so, and
 /// refuses what does not go on where a log ended.
-fn admit<'b>(
-    connection: &Connection,
-    batches: &[(&'b HostId, &'b Batch)],
-    received: Timestamp,
-) -> Result<Vec<Part<'b>>, Error> {
-    let mut order: Vec<usize> = (0..batches.len()).collect();
-    order.sort_by_key(|index| (batches[*index].0, &batches[*index].1.sender.log));
+fn admit<'b>(connection: &Connection, arrivals: &[Arrival<'b>]) -> Result<Vec<Part<'b>>, Error> {
+    let mut order: Vec<usize> = (0..arrivals.len()).collect();
+    order.sort_by_key(|index| (arrivals[*index].sender, &arrivals[*index].batch.sender.log));
+    let ordered: Vec<_> = order.iter().map(|index| arrivals[*index]).collect();
+    let held = hosts::hold(connection, &ordered).doing(WRITE)?;
     let mut durable: HashMap<HostKey, u64> = HashMap::new();
     let mut parts: Vec<(usize, Part<'b>)> = Vec::new();
-    for index in order {
-        let (id, batch) = batches[index];
-        let mut known = hosts::find_or_begin(connection, (id, batch), received).doing(WRITE)?;
-        let durable = durable.entry(known.key).or_insert(known.durable_seq);
-        known.durable_seq = *durable;
-        refuse(connection, id, &known, batch)?;
-        refuse_kinds(connection, id, batch)?;
-        if let Some(head) = &batch.chain {
-            hosts::write_head(connection, known.key, head, received).doing(WRITE)?;
-        }
-        let new = batch
-            .changes
-            .iter()
-            .position(|change| change.seq > known.durable_seq);
-        *durable = known.durable_seq.max(batch.next_seq() - 1);
-        let part = Part {
-            host: known.key,
-            batch,
-            new: new.map_or(&[], |first| &batch.changes[first..]),
-            durable_seq: *durable,
+    for ((index, arrival), held) in order.into_iter().zip(&ordered).zip(held) {
+        let known = match held {
+            Some(known) => known,
+            None => hosts::begin(connection, arrival).doing(WRITE)?,
         };
+        let durable = durable.entry(known.key).or_insert(known.durable_seq);
+        let known = Known {
+            durable_seq: *durable,
+            ..known
+        };
+        let part = Part::new(*arrival, &known)?;
+        *durable = part.durable_seq;
         parts.push((index, part));
     }
     parts.sort_by_key(|(index, _)| *index);
-    Ok(parts.into_iter().map(|(_, part)| part).collect())
+    let parts: Vec<_> = parts.into_iter().map(|(_, part)| part).collect();
+    refuse_rewritten(connection, &parts)?;
+    for part in &parts {
+        refuse_kinds(connection, part)?;
+    }
+    let ends = parts.iter().filter_map(|part| {
+        let end = part.batch.chain.as_ref()?;
+        Some((part.host, end, part.received))
+    });
+    hosts::write_heads(connection, &ends.collect::<Vec<_>>()).doing(WRITE)?;
+    Ok(parts)
 }
 
 /// Writes what is new, so much at a time as is looked up together.
-fn write(
-    connection: &Connection,
-    names: &mut Names,
-    parts: &[Part<'_>],
-    received: Timestamp,
-) -> sql::Result<()> {
+fn write(connection: &Connection, names: &mut Names, parts: &[Part<'_>]) -> sql::Result<()> {
     let mut sheet = Sheet::default();
     let mut rest = parts;
     while !rest.is_empty() {
@@ -178,7 +202,7 @@ fn write(
             is_beyond
         });
         let (some, others) = rest.split_at(beyond.unwrap_or(rest.len()));
-        write_some(connection, (&mut *names, &mut sheet), some, received)?;
+        write_some(connection, (&mut *names, &mut sheet), some)?;
         rest = others;
     }
     sheet.write(connection)
@@ -188,7 +212,6 @@ fn write_some(
     connection: &Connection,
     (names, sheet): (&mut Names, &mut Sheet),
     parts: &[Part<'_>],
-    received: Timestamp,
 ) -> sql::Result<()> {
     let unnamed = parts.iter().flat_map(|part| {
         let facts = part.facts().iter().map(unnamed_fact);
@@ -207,12 +230,11 @@ fn write_some(
                 host: part.host,
             },
             changes: &mut changes,
-            received,
         };
         intake.fold(part, &mut known_rest)?;
-        write_rest(connection, part, received)?;
     }
     changes::write(connection, &changes)?;
+    write_rest(connection, parts)?;
     sheet.flush(connection)
 }
 
@@ -262,7 +284,6 @@ fn keys<'n>(
 struct Intake<'t, 'b> {
     fold: Fold<'t>,
     changes: &'t mut Vec<NewChange<'b>>,
-    received: Timestamp,
 }
 
 impl<'b> Intake<'_, 'b> {
@@ -273,14 +294,10 @@ impl<'b> Intake<'_, 'b> {
         part: &Part<'b>,
         named: &mut impl Iterator<Item = &'n Named>,
     ) -> sql::Result<()> {
-        let Self {
-            fold,
-            changes,
-            received,
-        } = self;
+        let Self { fold, changes } = self;
         for (change, named) in part.new.iter().zip(named.by_ref()) {
             let opening = Opening {
-                since: change.time.min(*received),
+                since: change.time.min(part.received),
                 seq: Some(change.seq),
             };
             let referred = fold.change(change, named, opening)?;
@@ -289,7 +306,7 @@ impl<'b> Intake<'_, 'b> {
         let mut is_news = false;
         for (fact, named) in part.facts().iter().zip(named) {
             let opening = Opening {
-                since: fact.since.min(*received),
+                since: fact.since.min(part.received),
                 seq: None,
             };
             is_news |= fold.fact_now(named, opening)?;
@@ -302,35 +319,50 @@ impl<'b> Intake<'_, 'b> {
 }
 
 /// Writes what comes with changes and facts.
-fn write_rest(connection: &Connection, part: &Part<'_>, received: Timestamp) -> sql::Result<()> {
-    let Part { host, batch, .. } = *part;
-    if part.is_newest() {
-        hosts::update(connection, host, batch, received)?;
-    }
-    runs::write(connection, host, &batch.runs)?;
-    gaps::write(connection, host, &batch.gaps)?;
-    sessions::write(connection, host, &batch.sessions)?;
-    for content in &batch.contents {
-        contents::write(connection, content, received)?;
-    }
-    hosts::report(connection, host, &batch.sender.machine, received)
+fn write_rest(connection: &Connection, parts: &[Part<'_>]) -> sql::Result<()> {
+    let told = parts.iter().map(|part| (part.host, part.batch));
+    let runs = told.clone().map(|(host, batch)| (host, &*batch.runs));
+    runs::write(connection, runs)?;
+    let gaps = told.clone().map(|(host, batch)| (host, &*batch.gaps));
+    gaps::write(connection, gaps)?;
+    let sessions = told.map(|(host, batch)| (host, &*batch.sessions));
+    sessions::write(connection, sessions)?;
+    let contents = parts.iter().flat_map(|part| {
+        let contents = part.batch.contents.iter();
+        contents.map(|content| (content, part.received))
+    });
+    contents::write(connection, contents)?;
+    let reports = parts.iter().map(|part| Report {
+        host: part.host,
+        batch: part.batch,
+        received: part.received,
+        is_newest: part.is_newest(),
+    });
+    hosts::report(connection, &reports.collect::<Vec<_>>())
 }
 
-/// Refuses a batch that does not go on where the host's log ended.
-fn refuse(connection: &Connection, id: &HostId, known: &Known, batch: &Batch) -> Result<(), Error> {
-    let host = || id.0.clone();
-    let expected = known.durable_seq + 1;
-    if batch.first_seq > expected {
-        return Err(Error::Hole {
-            host: host(),
-            expected,
-            found: batch.first_seq,
-        });
-    }
-    for head in [&batch.before, &batch.chain].into_iter().flatten() {
-        if hosts::contradicts(connection, known.key, head).doing(WRITE)? {
+/// Refuses a batch whose hash chain is another one than the host's was.
+fn refuse_rewritten(connection: &Connection, parts: &[Part<'_>]) -> Result<(), Error> {
+    let heads = parts.iter().flat_map(|part| {
+        let heads = [&part.batch.before, &part.batch.chain]
+            .into_iter()
+            .flatten();
+        heads.map(move |head| (part, head))
+    });
+    let heads: Vec<_> = heads.collect();
+    let asked: Vec<_> = heads
+        .iter()
+        .map(|(part, head)| (part.host, *head))
+        .collect();
+    let noted = hosts::hashes_at(connection, &asked).doing(WRITE)?;
+    // What another batch of the host, which is taken with it, says is noted only then.
+    let mut said: HashMap<(HostKey, u64), &str> = HashMap::new();
+    for ((part, head), noted) in heads.iter().zip(&noted) {
+        let said = *said.entry((part.host, head.seq)).or_insert(&head.hash);
+        let is_other = |known: &str| known != head.hash;
+        if is_other(said) || noted.as_deref().is_some_and(is_other) {
             return Err(Error::Rewritten {
-                host: host(),
+                host: part.id.0.clone(),
                 seq: head.seq,
             });
         }
@@ -339,7 +371,8 @@ fn refuse(connection: &Connection, id: &HostId, known: &Known, batch: &Batch) ->
 }
 
 /// Refuses a batch that tells of one kind too many.
-fn refuse_kinds(connection: &Connection, id: &HostId, batch: &Batch) -> Result<(), Error> {
+fn refuse_kinds(connection: &Connection, part: &Part<'_>) -> Result<(), Error> {
+    let batch = part.batch;
     let changes = batch.changes.iter().map(|change| change.subject.kind);
     let kinds = changes.chain(batch.facts.iter().map(|fact| fact.subject.kind));
     let newer = kinds.filter(|kind| matches!(kind, Kind::Newer(_)));
@@ -355,7 +388,7 @@ fn refuse_kinds(connection: &Connection, id: &HostId, batch: &Batch) -> Result<(
         return Ok(());
     }
     Err(Error::Invalid {
-        host: id.0.clone(),
+        host: part.id.0.clone(),
         what: format!(
             "more than {MOST_NEWER_KINDS} kinds are of newer tracers; bring the collector up to date"
         ),

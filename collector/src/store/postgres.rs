@@ -7,13 +7,11 @@ mod server_url;
 use std::sync::Arc;
 use std::time::Instant;
 
-use postgres::Client;
-
 pub(super) use self::partitions::{drop_empty as drop_empty_partitions, make as make_partitions};
 pub use self::server_url::ServerUrl;
 use super::Error;
 use super::error::Doing as _;
-use super::sql::{self, Connection, Server, Turn};
+use super::sql::{self, Connection, Server, ServerSession, Turn};
 
 /// The schema's steps.
 const MIGRATIONS: [&str; 1] = [include_str!("migrations/postgres/0001_fleet.sql")];
@@ -149,7 +147,11 @@ fn connect(
     Ok(Connection::Postgres(Box::new(server)))
 }
 
-fn set_up(mut client: Client, session: Session, deadline: Option<Instant>) -> sql::Result<Client> {
+fn set_up(
+    mut server: ServerSession,
+    session: Session,
+    deadline: Option<Instant>,
+) -> sql::Result<ServerSession> {
     let mut settings = SETTINGS.to_owned();
     settings.extend(match session {
         Session::Fold => [DURABLE_SETTINGS, FOLD_SETTINGS],
@@ -161,8 +163,8 @@ fn set_up(mut client: Client, session: Session, deadline: Option<Instant>) -> sq
         let millis = left.as_millis().max(1).to_string();
         settings.extend(["SET statement_timeout = ", &millis]);
     }
-    client.batch_execute(&settings)?;
-    Ok(client)
+    server.script(&settings)?;
+    Ok(server)
 }
 
 /// What hosts are told is on the disk must be.

@@ -5,7 +5,7 @@ use change::{Run, RunQuery, Timestamp};
 use super::Error;
 use super::error::Doing as _;
 use super::names::read_json;
-use super::sql::{self, Connection, Value};
+use super::sql::{self, Connection, ToValue as _, Value};
 use crate::fleet::{HostKey, HostSet};
 
 const UPSERT: &str = "
@@ -25,24 +25,26 @@ const SELECT_ALL_WITHIN: &str = "
 const READ: &str = "read runs";
 
 /// Writes runs, or what is new of them.
-pub(super) fn write(
+pub(super) fn write<'b>(
     connection: &Connection,
-    HostKey(host): HostKey,
-    runs: &[Run],
+    told: impl Iterator<Item = (HostKey, &'b [Run])>,
 ) -> sql::Result<()> {
-    for run in runs {
+    let runs = told.flat_map(|(host, runs)| runs.iter().map(move |run| (host, run)));
+    let with_json = runs.map(|(host, run)| {
         let json = serde_json::to_string(run).expect("a run has a JSON form");
-        let parent = run.parent.map(u64::cast_signed);
-        let row = (
-            host,
-            run.id.cast_signed(),
-            json,
-            run.start.as_nanos(),
-            parent,
-        );
-        connection.execute(UPSERT, row)?;
-    }
-    Ok(())
+        (host, run, json)
+    });
+    let with_json: Vec<_> = with_json.collect();
+    let rows = with_json.iter().map(|(host, run, json)| {
+        [
+            host.0.to_value(),
+            Value::Integer(Some(run.id.cast_signed())),
+            json.to_value(),
+            Value::Integer(Some(run.start.as_nanos())),
+            Value::Integer(run.parent.map(u64::cast_signed)),
+        ]
+    });
+    connection.execute_each(UPSERT, &rows.collect::<Vec<_>>())
 }
 
 /// A run by its number on its host.

@@ -25,12 +25,12 @@ const COUNT_CHANGES: &str = "
 const READ: &str = "read sessions";
 
 /// Writes sessions, or what is new of them. An end that was told stays, also where an older batch comes again.
-pub(super) fn write(
+pub(super) fn write<'b>(
     connection: &Connection,
-    HostKey(host): HostKey,
-    sessions: &[SessionBody],
+    told: impl Iterator<Item = (HostKey, &'b [SessionBody])>,
 ) -> sql::Result<()> {
-    for body in sessions {
+    let bodies = told.flat_map(|(host, bodies)| bodies.iter().map(move |body| (host, body)));
+    let rows = bodies.map(|(host, body)| {
         let SessionBody {
             session:
                 Session {
@@ -44,20 +44,19 @@ pub(super) fn write(
             end,
             changes: _,
         } = body;
-        let row = (
-            host,
-            id,
-            start.as_nanos(),
-            end.map(Timestamp::as_nanos),
-            kind.as_str(),
-            tty,
-            remote,
-            user.as_ref().map(|user| user.uid),
-            user.as_ref().and_then(|user| user.name.as_deref()),
-        );
-        connection.execute(UPSERT, row)?;
-    }
-    Ok(())
+        [
+            Value::Integer(Some(host.0.into())),
+            id.to_value(),
+            Value::Integer(Some(start.as_nanos())),
+            Value::Integer(end.map(Timestamp::as_nanos)),
+            Value::Text(Some(kind.as_str())),
+            tty.to_value(),
+            remote.to_value(),
+            Value::Integer(user.as_ref().map(|user| user.uid.into())),
+            Value::Text(user.as_ref().and_then(|user| user.name.as_deref())),
+        ]
+    });
+    connection.execute_each(UPSERT, &rows.collect::<Vec<_>>())
 }
 
 /// The sessions that a query asks for, newest first.

@@ -15,7 +15,7 @@ use std::ops::Deref;
 pub(super) use self::copy::Insert;
 pub use self::error::Error;
 pub(super) use self::error::{Result, words};
-pub(super) use self::postgres::Server;
+pub(super) use self::postgres::{Server, Session as ServerSession};
 pub(super) use self::row::Row;
 pub(super) use self::sqlite::File;
 pub(super) use self::value::{Params, ToValue, Value};
@@ -60,6 +60,40 @@ impl Connection {
             Self::Sqlite(file) => file.script(sql),
             Self::Postgres(server) => server.script(sql),
         }
+    }
+
+    /// Executes a statement once for each row of parameters, in their order, and waits once for all of them.
+    pub(super) fn execute_each<const N: usize>(
+        &self,
+        sql: &str,
+        rows: &[[Value<'_>; N]],
+    ) -> Result<()> {
+        match self {
+            Self::Sqlite(file) => rows
+                .iter()
+                .try_for_each(|row| file.execute(sql, row).map(drop)),
+            Self::Postgres(server) => server.each(sql, rows).map(drop),
+        }
+    }
+
+    /// Asks a question once for each row of parameters: all rows of each answer.
+    pub(super) fn rows_each<T, const N: usize>(
+        &self,
+        sql: &str,
+        params: &[[Value<'_>; N]],
+        mut read: impl FnMut(&Row<'_>) -> Result<T>,
+    ) -> Result<Vec<Vec<T>>> {
+        let Self::Postgres(server) = self else {
+            let each = params.iter().map(|row| self.rows(sql, &row[..], &mut read));
+            return each.collect();
+        };
+        let answers = server.each(sql, params)?;
+        let read_all = |rows: &Vec<_>| {
+            rows.iter()
+                .map(|row| read(&Row::Postgres(row)))
+                .collect::<Result<Vec<T>>>()
+        };
+        answers.iter().map(read_all).collect()
     }
 
     /// All rows of an answer.
@@ -157,16 +191,21 @@ impl Connection {
         }
     }
 
-    /// The first row of an answer, where there is any, which nobody else changes until the transaction ends.
-    pub(super) fn hold<T>(
+    /// The first row of each answer, where there is any, which nobody else changes until the transaction ends.
+    pub(super) fn hold_each<T, const N: usize>(
         &self,
-        (sql, params): (&str, impl Params),
-        read: impl FnOnce(&Row<'_>) -> Result<T>,
-    ) -> Result<Option<T>> {
-        match self {
-            Self::Sqlite(_) => self.optional(sql, params, read),
-            Self::Postgres(_) => self.optional(&format!("{sql} FOR UPDATE"), params, read),
-        }
+        sql: &str,
+        params: &[[Value<'_>; N]],
+        read: impl FnMut(&Row<'_>) -> Result<T>,
+    ) -> Result<Vec<Option<T>>> {
+        let held = match self {
+            Self::Sqlite(_) => self.rows_each(sql, params, read),
+            Self::Postgres(_) => self.rows_each(&format!("{sql} FOR UPDATE"), params, read),
+        };
+        Ok(held?
+            .into_iter()
+            .map(|rows| rows.into_iter().next())
+            .collect())
     }
 
     /// Inserts rows into a table.

@@ -153,7 +153,7 @@ impl Fleet {
         batch.sender.labels.extend(labels.clone());
         batch.sender.log.clone_from(log);
         let id = host.borrow().id();
-        self.store.ingest(&id, &batch, self.time(minutes)).unwrap();
+        self.store.ingest(&id, batch, self.time(minutes)).unwrap();
     }
 
     pub(crate) fn log(&self, number: u64, changes: Vec<Change>, minutes: i64) {

@@ -14,7 +14,9 @@ pub use self::enrol::{
     EnrolBody, EnrolledBody, EnrolmentBody, MISSING, MOST_ASKED, ParseTokenError, RENEW, RenewBody,
     Token, from_hex, hex,
 };
-pub use self::frame::{FrameError, MOST_FRAME_BYTES, MOST_UNPACKED_BYTES, decode, encode};
+pub use self::frame::{
+    FrameError, MOST_FRAME_BYTES, MOST_UNPACKED_BYTES, decode, decode_sized, encode,
+};
 pub use self::state::{DifferenceBody, DifferencesBody, FactBody, StateBody, VolatileBody};
 use crate::{Change, Gap, Kind, Op, Run, Session, Subject, Timestamp, User};
 

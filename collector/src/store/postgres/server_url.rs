@@ -7,15 +7,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use percent_encoding::percent_decode_str;
-use postgres::config::{Host, SslMode};
-use postgres::{Client, Config, NoTls};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::{ClientConfig, RootCertStore};
+use tokio_postgres::config::{Host, SslMode};
+use tokio_postgres::{Config, NoTls};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use crate::store::Error;
-use crate::store::sql;
+use crate::store::sql::{self, ServerSession};
 
 /// A server that is not reached within this is not there.
 const CONNECT: Duration = Duration::from_secs(5);
@@ -33,9 +33,9 @@ pub struct ServerUrl {
 
 impl ServerUrl {
     /// Connects, by TLS where the server is another host: then its certificate must be good for its name.
-    pub(super) fn connect(&self) -> sql::Result<Client> {
+    pub(super) fn connect(&self) -> sql::Result<ServerSession> {
         let Some(roots) = &self.roots else {
-            return Ok(self.config.connect(NoTls)?);
+            return ServerSession::connect(&self.config, NoTls);
         };
         let unusable = |what: String| {
             sql::Error::Unreachable(format!("authorities `{}`: {what}", roots.display()))
@@ -53,7 +53,7 @@ impl ServerUrl {
             .map_err(|error| unusable(error.to_string()))?
             .with_root_certificates(trusted)
             .with_no_client_auth();
-        Ok(self.config.connect(MakeRustlsConnect::new(config))?)
+        ServerSession::connect(&self.config, MakeRustlsConnect::new(config))
     }
 }
 

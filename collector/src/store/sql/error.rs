@@ -1,6 +1,6 @@
 //! What can go wrong with either database.
 
-use postgres::error::SqlState;
+use tokio_postgres::error::SqlState;
 
 /// The outcome of an operation of the database.
 pub(in crate::store) type Result<T> = std::result::Result<T, Error>;
@@ -13,7 +13,7 @@ pub enum Error {
     Sqlite(#[from] rusqlite::Error),
     /// The PostgreSQL server says so, or the way to it.
     #[error("{}", words(.0))]
-    Postgres(#[from] postgres::Error),
+    Postgres(#[from] tokio_postgres::Error),
     /// There is no connection to the server now.
     #[error("PostgreSQL is not reachable: {0}")]
     Unreachable(String),
@@ -60,7 +60,7 @@ impl Error {
 }
 
 /// What the server said, or what is the matter with the connection, on one line.
-pub(in crate::store) fn words(error: &postgres::Error) -> String {
+pub(in crate::store) fn words(error: &tokio_postgres::Error) -> String {
     if let Some(said) = error.as_db_error() {
         return format!("PostgreSQL: {}", said.message());
     }

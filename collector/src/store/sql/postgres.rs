@@ -1,23 +1,22 @@
 //! The verbs on PostgreSQL. A connection that was lost is made anew before the next statement outside of a
 //! transaction, and no sooner than a while after it could not be made.
 
+mod live;
+mod session;
 mod text;
 
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
-use std::io::Write as _;
-use std::thread;
 use std::time::{Duration, Instant};
 
 use bytes::{BufMut as _, BytesMut};
-use postgres::types::{IsNull, ToSql, Type};
-use postgres::{Client, Statement};
+use tokio_postgres::Row as ServerRow;
+use tokio_postgres::types::{IsNull, ToSql};
 
-use self::text::numbered;
+use self::live::Live;
+use self::session::Answer;
+pub(in crate::store) use self::session::Session;
 use super::{Error, Insert, Result, Row, Turn, Value};
 
-/// A connection that was idle for longer is asked first whether it still is one.
-const FRESH: Duration = Duration::from_secs(1);
 /// After a connection could not be made, so long none is tried; each time twice as long.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 const LONGEST_PAUSE: Duration = Duration::from_secs(20);
@@ -25,11 +24,8 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(20);
 const FIRST_ROWS: usize = 128;
 const MORE_ROWS: usize = 4_096;
 
-/// What the client answers.
-type Answer<T> = std::result::Result<T, postgres::Error>;
-
 /// Makes a connection and sets it up.
-pub(in crate::store) type Connect = Box<dyn Fn() -> Result<Client> + Send>;
+pub(in crate::store) type Connect = Box<dyn Fn() -> Result<Session> + Send>;
 
 /// A database on a server.
 pub(in crate::store) struct Server {
@@ -71,12 +67,12 @@ impl Server {
     pub(super) fn execute(&self, sql: &str, values: &[Value<'_>]) -> Result<u64> {
         self.with(|live| {
             let statement = live.prepare(sql, values)?;
-            live.client().execute(&statement, &params(values))
+            live.session().execute(&statement, &params(values))
         })
     }
 
     pub(super) fn script(&self, sql: &str) -> Result<()> {
-        self.with(|live| live.client().batch_execute(sql))
+        self.with(|live| live.session().script(sql))
     }
 
     pub(super) fn query(
@@ -87,7 +83,7 @@ impl Server {
     ) -> Result<()> {
         let rows = self.with(|live| {
             let statement = live.prepare(sql, values)?;
-            live.client().query(&statement, &params(values))
+            live.session().query(&statement, &params(values))
         })?;
         take_all(&rows, take).map(drop)
     }
@@ -118,7 +114,7 @@ impl Server {
         let mut most = FIRST_ROWS;
         loop {
             let fetch = format!("FETCH FORWARD {most} FROM stream_{number}");
-            let rows = self.with(|live| live.client().query(&fetch, &[]))?;
+            let rows = self.with(|live| live.session().query_once(&fetch))?;
             if !take_all(&rows, take)? || rows.len() < most {
                 return Ok(());
             }
@@ -161,7 +157,7 @@ impl Server {
     }
 
     pub(super) fn roll_back(&self) -> Result<()> {
-        let undone = self.with(|live| live.client().batch_execute("ROLLBACK"));
+        let undone = self.with(|live| live.session().script("ROLLBACK"));
         self.transaction.set(Transaction::None);
         if undone.is_err() {
             drop(self.live.take());
@@ -192,6 +188,22 @@ impl Server {
         self.lists(sql, columns).map(|_rows| ())
     }
 
+    /// Executes a statement once for each row of parameters; what each of them answers.
+    pub(super) fn each<const N: usize>(
+        &self,
+        sql: &str,
+        rows: &[[Value<'_>; N]],
+    ) -> Result<Vec<Vec<ServerRow>>> {
+        let Some(first) = rows.first() else {
+            return Ok(Vec::new());
+        };
+        let all: Vec<_> = rows.iter().map(|row| params(row)).collect();
+        self.with(|live| {
+            let statement = live.prepare(sql, first)?;
+            live.session().query_each(&statement, &all)
+        })
+    }
+
     /// All rows of the answer to a question whose parameters are lists.
     pub(in crate::store) fn rows_of_lists<T>(
         &self,
@@ -203,7 +215,7 @@ impl Server {
         rows.iter().map(|row| read(&Row::Postgres(row))).collect()
     }
 
-    fn lists(&self, sql: &str, columns: &[Vec<Value<'_>>]) -> Result<Vec<postgres::Row>> {
+    fn lists(&self, sql: &str, columns: &[Vec<Value<'_>>]) -> Result<Vec<ServerRow>> {
         // Where one has no row the others have none, and there is nothing to do.
         let first: Option<Vec<Value<'_>>> = columns
             .iter()
@@ -216,7 +228,7 @@ impl Server {
         self.with(|live| {
             let types: Vec<_> = first.iter().map(Value::server_list_type).collect();
             let statement = live.prepare_as(sql, &types)?;
-            live.client().query(&statement, &params)
+            live.session().query(&statement, &params)
         })
     }
 
@@ -226,23 +238,22 @@ impl Server {
         insert: &Insert<N>,
         rows: impl IntoIterator<Item = [Value<'v>; N]>,
     ) -> Result<()> {
-        let mut out = BytesMut::new();
+        let mut out = BytesMut::from(&b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0"[..]);
+        let head = out.len();
         for row in rows {
             out.put_i16(i16::try_from(N).unwrap_or(i16::MAX));
             for value in row {
                 put(&value, &mut out)?;
             }
         }
-        if out.is_empty() {
+        if out.len() == head {
             return Ok(());
         }
         out.put_i16(-1);
         self.with(|live| {
-            let mut writer = live.client().copy_in(&insert.copied())?;
-            // It takes everything: what goes wrong is told at the end.
-            drop(writer.write_all(b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0"));
-            drop(writer.write_all(&out));
-            writer.finish().map(|_rows| ())
+            let statement = live.prepare_as(&insert.copied(), &[])?;
+            let copied = live.session().copy_in(&statement, out.freeze());
+            copied.map(|_rows| ())
         })
     }
 
@@ -278,8 +289,8 @@ impl Server {
         }
         *live = None;
         match (self.connect)() {
-            Ok(client) => {
-                *live = Some(Live::new(client));
+            Ok(session) => {
+                *live = Some(Live::new(session));
                 self.pause.set(None);
                 Ok(())
             }
@@ -292,66 +303,8 @@ impl Server {
     }
 }
 
-/// A connection that was made, with the statements that were prepared on it.
-struct Live {
-    /// Taken at the end only.
-    client: Option<Client>,
-    statements: HashMap<String, Statement>,
-    used: Instant,
-}
-
-impl Live {
-    fn new(client: Client) -> Self {
-        Self {
-            client: Some(client),
-            statements: HashMap::new(),
-            used: Instant::now(),
-        }
-    }
-
-    fn client(&mut self) -> &mut Client {
-        self.client.as_mut().expect("it is taken at the end only")
-    }
-
-    fn is_well(&mut self) -> bool {
-        let is_fresh = self.used.elapsed() < FRESH;
-        let client = self.client();
-        !client.is_closed() && (is_fresh || client.check_connection().is_ok())
-    }
-
-    fn prepare(&mut self, sql: &str, values: &[Value<'_>]) -> Answer<Statement> {
-        if let Some(known) = self.statements.get(sql) {
-            return Ok(known.clone());
-        }
-        let types: Vec<_> = values.iter().map(Value::server_type).collect();
-        self.prepare_as(sql, &types)
-    }
-
-    fn prepare_as(&mut self, sql: &str, types: &[Type]) -> Answer<Statement> {
-        if let Some(known) = self.statements.get(sql) {
-            return Ok(known.clone());
-        }
-        let statement = self.client().prepare_typed(&numbered(sql), types)?;
-        self.statements.insert(sql.to_owned(), statement.clone());
-        Ok(statement)
-    }
-}
-
-impl Drop for Live {
-    fn drop(&mut self) {
-        let client = self.client.take();
-        // To say goodbye it waits, which threads of a runtime must not.
-        if tokio::runtime::Handle::try_current().is_ok() {
-            drop(thread::spawn(move || drop(client)));
-        }
-    }
-}
-
 /// Passes on rows until it is told that it is enough; whether it was not.
-fn take_all(
-    rows: &[postgres::Row],
-    take: &mut dyn FnMut(&Row<'_>) -> Result<bool>,
-) -> Result<bool> {
+fn take_all(rows: &[ServerRow], take: &mut dyn FnMut(&Row<'_>) -> Result<bool>) -> Result<bool> {
     for row in rows {
         if !take(&Row::Postgres(row))? {
             return Ok(false);

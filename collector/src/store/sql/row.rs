@@ -3,15 +3,15 @@
 use std::borrow::Cow;
 use std::error::Error as StdError;
 
-use postgres::types::{FromSql, Type};
 use rusqlite::types::ValueRef;
+use tokio_postgres::types::{FromSql, Type};
 
 use super::{Error, Result};
 
 /// A row of an answer.
 pub(in crate::store) enum Row<'r> {
     Sqlite(&'r rusqlite::Row<'r>),
-    Postgres(&'r postgres::Row),
+    Postgres(&'r tokio_postgres::Row),
 }
 
 impl Row<'_> {

@@ -3,8 +3,8 @@
 use std::error::Error;
 
 use bytes::{BufMut as _, BytesMut};
-use postgres::types::{Format, IsNull, ToSql, Type};
 use rusqlite::types::{ToSqlOutput, ValueRef};
+use tokio_postgres::types::{Format, IsNull, ToSql, Type};
 
 /// A value that a statement is given.
 #[derive(Clone, Copy, Debug)]

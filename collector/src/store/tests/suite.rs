@@ -12,7 +12,7 @@ use change::{Certainty, Change, FactValue, Kind, Op, Subject, Timestamp};
 use super::place;
 use crate::fleet::{Fleet as _, Host, HostId, HostKey, LogQuery};
 use crate::questions::{Roster, Standing};
-use crate::store::{Acknowledged, Error, Location, Reader, Store};
+use crate::store::{Acknowledged, Arrival, Error, Location, Reader, Store};
 
 /// So many seconds after the tests' beginning of time.
 fn time(seconds: i64) -> Timestamp {
@@ -79,6 +79,14 @@ fn batch(machine: &str, log: &str, changes: Vec<Change>) -> Batch {
     }
 }
 
+fn arrival<'b>(sender: &'b HostId, batch: &'b Batch) -> Arrival<'b> {
+    Arrival {
+        sender,
+        batch,
+        received: time(1),
+    }
+}
+
 /// A store of its own.
 struct Example {
     location: Location,
@@ -98,7 +106,7 @@ impl Example {
     }
 
     fn take_from(&self, id: &str, batch: &Batch, at: Timestamp) -> Result<Acknowledged, Error> {
-        self.store.ingest(&HostId(id.to_owned()), batch, at)
+        self.store.ingest(&HostId(id.to_owned()), batch.clone(), at)
     }
 
     /// Takes a batch of the one host of most tests, at the moment when it was sent.
@@ -169,7 +177,8 @@ fn a_new_store_is_opened_and_written_by_several_at_once() {
                 let changes = vec![set(1, "sysctl:a", [Some("0"), Some("1")])];
                 let sent = batch(&format!("m{number}"), "log", changes);
                 let id = HostId(format!("h{number}"));
-                store.ingest(&id, &sent, sent.sent).unwrap().durable_seq
+                let at = sent.sent;
+                store.ingest(&id, sent, at).unwrap().durable_seq
             })
         };
         let threads = [1, 2, 3, 4].map(begin);
@@ -188,6 +197,68 @@ fn a_new_store_is_opened_and_written_by_several_at_once() {
     let holdings = reader.holdings(subject, 9).unwrap();
     assert_eq!(holdings.len(), 1);
     assert_eq!(holdings[0].1.iter().collect::<Vec<_>>(), hosts);
+}
+
+#[test]
+fn of_many_that_come_at_once_each_is_taken_or_refused_for_itself() {
+    const HOSTS: u64 = 24;
+    const ROUNDS: u64 = 6;
+    let example = Example::new();
+    let send = |host: u64, seq: u64| {
+        let name = format!("sysctl:{}", host % 3);
+        let mut sent = batch(
+            &format!("m{host}"),
+            "log",
+            vec![set(seq, &name, [None, Some("1")])],
+        );
+        // Each third one leaves a hole from the second round on.
+        if seq > 1 && host.is_multiple_of(3) {
+            sent.first_seq += 1;
+            sent.changes[0].seq += 1;
+        }
+        let id = HostId(format!("h{host}"));
+        example
+            .store
+            .ingest(&id, sent, time(1))
+            .map(|one| one.durable_seq)
+    };
+    let send_all = |host: u64| {
+        for seq in 1..=ROUNDS {
+            let is_hole = seq > 1 && host.is_multiple_of(3);
+            match send(host, seq) {
+                Ok(durable) => assert!(durable == seq && !is_hole),
+                Err(Error::Hole { host: id, .. }) => assert!(is_hole && id == format!("h{host}")),
+                Err(error) => panic!("{error}"),
+            }
+        }
+    };
+    std::thread::scope(|scope| {
+        for host in 1..=HOSTS {
+            let send_all = &send_all;
+            scope.spawn(move || send_all(host));
+        }
+    });
+    let mut durable: Vec<_> = example
+        .hosts()
+        .iter()
+        .map(|host| host.durable_seq)
+        .collect();
+    durable.sort_unstable();
+    let refused = usize::try_from(HOSTS / 3).unwrap();
+    assert!(
+        durable[..refused].iter().all(|seq| *seq == 1),
+        "{durable:?}"
+    );
+    assert!(
+        durable[refused..].iter().all(|seq| *seq == ROUNDS),
+        "{durable:?}"
+    );
+    let query = LogQuery {
+        limit: 999,
+        ..LogQuery::default()
+    };
+    let there = example.reader().log(&query).unwrap().len() as u64;
+    assert_eq!(there, durable.iter().sum::<u64>());
 }
 
 #[test]
@@ -224,13 +295,13 @@ fn of_several_batches_all_are_taken_or_none_and_names_are_right_afterwards() {
         first_seq: 0,
         ..batch("o", "log", Vec::new())
     };
-    let both = [(&ids[0], &good), (&ids[1], &bad)];
-    assert!(example.store.ingest_all(&both, time(1)).is_err());
+    let both = [arrival(&ids[0], &good), arrival(&ids[1], &bad)];
+    assert!(example.store.ingest_all(&both).is_err());
     assert_eq!(example.hosts().len(), 0);
     // Another subject first: the ids of what was refused must not be given to it.
     let other = batch("o", "log", vec![set(1, "sysctl:b", [None, Some("2")])]);
-    let both = [(&ids[1], &other), (&ids[0], &good)];
-    let taken = example.store.ingest_all(&both, time(1)).unwrap();
+    let both = [arrival(&ids[1], &other), arrival(&ids[0], &good)];
+    let taken = example.store.ingest_all(&both).unwrap();
     assert_eq!(taken.iter().map(|one| one.durable_seq).sum::<u64>(), 2);
     assert_eq!(example.state(1, None), ["b=2"]);
     assert_eq!(example.state(2, None), ["a=1"]);
@@ -549,7 +620,7 @@ fn what_was_acknowledged_is_there_when_the_store_opens_again() {
     } = Example::new();
     let sent = batch("m", "log", vec![set(1, "sysctl:a", [None, Some("1")])]);
     let id = HostId("web".to_owned());
-    store.ingest(&id, &sent, time(1)).unwrap();
+    store.ingest(&id, sent, time(1)).unwrap();
     // As a process that is killed leaves it: nothing is closed.
     std::mem::forget(store);
     let store = Store::open(&location).unwrap();

@@ -46,6 +46,11 @@ pub fn encode(batch: &Batch) -> Result<Vec<u8>, FrameError> {
 
 /// Unpacks a batch. Takes memory for [`MOST_UNPACKED_BYTES`] and what they describe, whatever a frame claims.
 pub fn decode(frame: &[u8]) -> Result<Batch, FrameError> {
+    decode_sized(frame).map(|(batch, _bytes)| batch)
+}
+
+/// Unpacks a batch likewise, and tells how many bytes it had unpacked.
+pub fn decode_sized(frame: &[u8]) -> Result<(Batch, usize), FrameError> {
     if frame.len() > MOST_FRAME_BYTES {
         return Err(FrameError::TooLarge);
     }
@@ -54,7 +59,8 @@ pub fn decode(frame: &[u8]) -> Result<Batch, FrameError> {
         Some((&version, _)) => return Err(FrameError::Version(version)),
         None => return Err(FrameError::Rows("it is empty".to_owned())),
     };
-    Batch::from_unpacked(&unpack(packed)?)
+    let plain = unpack(packed)?;
+    Ok((Batch::from_unpacked(&plain)?, plain.len()))
 }
 
 impl Batch {
