@@ -152,23 +152,15 @@ impl Proof<'_> {
 
     /// What was told since, but for what comparing finds elsewhere: another way's mount may have begun it.
     fn changes_here(&self, known: u64, folder: &Path) -> Vec<Value> {
-        let prefix = format!("{}/", folder.display());
         let mut changes = self.changes_since(known);
-        changes.retain(|change| {
-            let key = change["subject"]["key"].as_str().unwrap_or_default();
-            change["certainty"] != "late" || key.starts_with(&prefix)
-        });
+        changes.retain(|change| change["certainty"] != "late" || lies_in(folder, change));
         changes
     }
 
     /// What was told of a folder before.
     fn before(&self, known: u64, folder: &Path) -> Vec<Value> {
-        let prefix = format!("{}/", folder.display());
         let mut changes = self.changes_since(0);
-        changes.retain(|change| {
-            let key = change["subject"]["key"].as_str().unwrap_or_default();
-            number(change) <= known && key.starts_with(&prefix)
-        });
+        changes.retain(|change| number(change) <= known && lies_in(folder, change));
         changes
     }
 
@@ -261,14 +253,9 @@ impl Proof<'_> {
 
     /// What was told since a way was gone, once it is so much.
     fn await_late(&self, tried: &Tried<'_>, count: usize) -> Vec<Value> {
-        let prefix = format!("{}/", tried.folder.display());
-        let is_below = |change: &Value| {
-            let key = change["subject"]["key"].as_str().unwrap_or_default();
-            key.starts_with(&prefix)
-        };
         let find = || {
             let mut changes = self.changes_since(tried.known);
-            changes.retain(is_below);
+            changes.retain(|change| lies_in(&tried.folder, change));
             changes
         };
         let mut found = find();
@@ -300,6 +287,11 @@ impl Proof<'_> {
         changes.reverse();
         changes
     }
+}
+
+fn lies_in(folder: &Path, change: &Value) -> bool {
+    let key = change["subject"]["key"].as_str().unwrap_or_default();
+    key.starts_with(&format!("{}/", folder.display()))
 }
 
 fn number(change: &Value) -> u64 {
