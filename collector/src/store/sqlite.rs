@@ -40,11 +40,12 @@ const WRITER_PRAGMAS: &str = "
     PRAGMA cache_size = -131072;
     PRAGMA temp_store = MEMORY;
 ";
+// What is mapped counts as the process's memory, and mapping more makes no answer quicker.
 const READER_PRAGMAS: &str = "
     PRAGMA query_only = ON;
     PRAGMA trusted_schema = OFF;
     PRAGMA cache_size = -65536;
-    PRAGMA mmap_size = 1073741824;
+    PRAGMA mmap_size = 268435456;
 ";
 const SELECT_TABLE_COUNT: &str = "SELECT count(*) FROM sqlite_schema";
 
