@@ -92,6 +92,11 @@ pub enum Error {
         /// What is wrong with it, and what to do.
         what: String,
     },
+    /// A batch was to be written with others, and whoever wrote them came to no end.
+    #[error(
+        "write what a host has sent: it was not brought to an end; the collector's log says why"
+    )]
+    Unfinished,
     /// There are changes between what is here and what was sent.
     #[error(
         "take batch of `{host}`: change {expected} is expected and {found} was sent; send what is between"

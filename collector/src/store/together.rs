@@ -210,7 +210,7 @@ impl<W: Writer> Group<W> {
             Err(_) if self.0.len() > 1 => {
                 for place in &self.0 {
                     let alone = writer.write(&[place.arrival()]);
-                    let one = alone.and_then(|mut one| one.pop().ok_or_else(none));
+                    let one = alone.and_then(|mut one| one.pop().ok_or(Error::Unfinished));
                     place.settle(Outcome::Settled(one));
                 }
             }
@@ -233,7 +233,7 @@ impl<W> Drop for Group<W> {
     fn drop(&mut self) {
         for place in &self.0 {
             if matches!(*place.lock(), Outcome::Open) {
-                place.settle(Outcome::Settled(Err(none())));
+                place.settle(Outcome::Settled(Err(Error::Unfinished)));
             }
         }
     }
@@ -286,14 +286,7 @@ fn wait<'g, T>(condition: &Condvar, guard: MutexGuard<'g, T>) -> MutexGuard<'g, 
 fn settled<W>(outcome: Outcome<W>) -> Result<Acknowledged, Error> {
     match outcome {
         Outcome::Settled(settled) => settled,
-        Outcome::Open | Outcome::Lead(_) | Outcome::Taken => Err(none()),
-    }
-}
-
-fn none() -> Error {
-    Error::Row {
-        table: "hosts",
-        what: "a batch was taken and no host has it".to_owned(),
+        Outcome::Open | Outcome::Lead(_) | Outcome::Taken => Err(Error::Unfinished),
     }
 }
 
@@ -428,12 +421,20 @@ mod tests {
         let (together, heard, say) = example();
         let together = &together;
         thread::scope(|scope| {
-            let first = scope.spawn(move || told(together, "panic", 1));
-            assert_eq!(heard.recv().unwrap(), ["panic"]);
+            let first = scope.spawn(move || told(together, "first", 1));
+            assert_eq!(heard.recv().unwrap(), ["first"]);
+            let panics = scope.spawn(move || told(together, "panic", 1));
+            until_waiting(together, 1);
+            let other = scope.spawn(move || told(together, "other", 1));
+            until_waiting(together, 2);
+            say.send(()).unwrap();
+            assert_eq!(first.join().unwrap().unwrap(), 7);
+            assert_eq!(heard.recv().unwrap(), ["panic", "other"]);
             let next = scope.spawn(move || told(together, "next", 1));
             until_waiting(together, 1);
             say.send(()).unwrap();
-            assert!(first.join().is_err());
+            assert!(panics.join().is_err());
+            assert!(matches!(other.join().unwrap(), Err(Error::Unfinished)));
             assert_eq!(heard.recv().unwrap(), ["recovered"]);
             assert_eq!(heard.recv().unwrap(), ["next"]);
             say.send(()).unwrap();
