@@ -3,7 +3,8 @@
 
 use std::fs;
 use std::io::{self, Write as _};
-use std::os::unix::fs::{MetadataExt as _, chown};
+use std::net::TcpListener;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
@@ -55,6 +56,8 @@ pub struct Server {
     programs: PathBuf,
     keeper: Option<Child>,
     stores: AtomicU32,
+    /// Where it listens besides its socket, and only for TLS.
+    port: Option<u16>,
 }
 
 impl Server {
@@ -68,6 +71,7 @@ impl Server {
             programs,
             keeper: None,
             stores: AtomicU32::new(0),
+            port: None,
         };
         if is_root() {
             chown(&server.folder, Some(NOBODY), Some(NOBODY)).context("give the folder away")?;
@@ -100,7 +104,13 @@ impl Server {
         let program = self.program("postgres");
         keeper.arg(program.get_program()).args(program.get_args());
         keeper.arg("-D").arg(data).arg("-k").arg(&self.folder);
-        keeper.args(["-c", "listen_addresses=", "-c", "max_connections=300"]);
+        keeper.args(["-c", "max_connections=300"]);
+        if let Some(port) = self.port {
+            keeper.args(["-c", "listen_addresses=127.0.0.1", "-c", "ssl=on"]);
+            keeper.arg("-c").arg(format!("port={port}"));
+        } else {
+            keeper.args(["-c", "listen_addresses="]);
+        }
         // As on a server of some size.
         keeper.args(["-c", "shared_buffers=512MB", "-c", "max_wal_size=8GB"]);
         keeper.stdin(Stdio::piped()).current_dir("/");
@@ -128,14 +138,40 @@ impl Server {
         Ok(())
     }
 
+    /// Begins to listen on the loopback address as well, with a certificate and its key, for TLS alone; on which port.
+    pub fn listen(&mut self, certificate: &str, key: &str) -> Result<u16> {
+        for (name, text) in [("server.crt", certificate), ("server.key", key)] {
+            let path = self.data().join(name);
+            fs::write(&path, text).context("write the certificate")?;
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).context("hide it")?;
+            if is_root() {
+                chown(&path, Some(NOBODY), Some(NOBODY)).context("give it away")?;
+            }
+        }
+        let rules = self.data().join("pg_hba.conf");
+        let known = fs::read_to_string(&rules).context("read who may connect")?;
+        let only_tls = format!("hostnossl all all all reject\n{known}");
+        fs::write(&rules, only_tls).context("write who may connect")?;
+        let free = TcpListener::bind("127.0.0.1:0").context("look for a port")?;
+        let port = free.local_addr().context("look for a port")?.port();
+        drop(free);
+        self.crash()?;
+        self.port = Some(port);
+        self.resume()?;
+        Ok(port)
+    }
+
     /// A place for a store of its own, as `--store` has it.
     pub fn place(&self) -> Result<String> {
+        let folder = self.folder.to_string_lossy().replace('/', "%2F");
+        Ok(format!("postgres://postgres@{folder}{}", self.new_store()?))
+    }
+
+    /// The database and the schema of a new store, as they end a URL.
+    pub fn new_store(&self) -> Result<String> {
         let number = self.stores.fetch_add(1, Ordering::Relaxed);
         self.say(&format!("CREATE SCHEMA store_{number}"))?;
-        let folder = self.folder.to_string_lossy().replace('/', "%2F");
-        Ok(format!(
-            "postgres://postgres@{folder}/postgres?options=-csearch_path%3Dstore_{number}"
-        ))
+        Ok(format!("/postgres?options=-csearch_path%3Dstore_{number}"))
     }
 
     /// Says something to the server.
@@ -143,6 +179,8 @@ impl Server {
         let say = || -> Result<()> {
             let mut config = postgres::Config::new();
             let config = config.host_path(&self.folder).user("postgres");
+            // The socket's name has it.
+            config.port(self.port.unwrap_or(5432));
             Ok(config.connect(NoTls)?.batch_execute(sql)?)
         };
         // The client waits, which threads of a runtime must not.

@@ -20,6 +20,8 @@ mod sqlite {
     mod suite;
 }
 
+mod far;
+
 #[path = "tests"]
 mod postgres {
     use tempfile::TempDir;
