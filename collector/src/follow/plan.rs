@@ -6,7 +6,7 @@ use change::{Author, FileType, Note, Subject, Timestamp};
 
 use super::Error;
 use super::open::Open;
-use super::reversals::reversal;
+use super::reversals::{earlier, reversal};
 use crate::fleet::{Cause, DriftEvent, Ending, Fleet as _, HostKey, HostSet, SubjectKey, ValueKey};
 use crate::questions::{Found, Judge, Members, Roster};
 use crate::rules::{Demand, Like, Rules, Verdict};
@@ -83,25 +83,13 @@ impl<'a> Plan<'a> {
                 .extend(unseen.iter().map(|host| (host.host, host.durable)));
             return Ok(false);
         }
+        let (changes, has_more) = self.read(unseen)?;
+        let since = |change: &Logged| self.undone_since(change);
+        let earlier = earlier(self.reader, (&changes, &self.people), since)?;
         let mut touched: BTreeMap<SubjectKey, Touched> = BTreeMap::new();
-        let mut room = MOST_CHANGES;
-        let mut has_more = false;
-        for host in unseen.iter().filter(|host| host.durable > host.seq) {
-            if room == 0 {
-                has_more = true;
-                break;
-            }
-            let changes = self.reader.logged(host.host, host.seq, room)?;
-            room -= changes.len();
-            let last = changes.last().map_or(host.durable, |last| last.seq);
-            has_more |= last < host.durable;
-            self.seen.insert(host.host, last);
-            let by_people = self.reader.changed_by_people(host.host)?;
-            let by_people = by_people.into_iter().map(|subject| (host.host, subject));
-            self.people.extend(by_people);
-            for change in &changes {
-                self.change(change, &mut touched)?;
-            }
+        for change in &changes {
+            let earlier = earlier.get(&(change.host, change.seq));
+            self.change(change, earlier.map(Vec::as_slice), &mut touched)?;
         }
         for (subject, hosts) in touched {
             self.baselines(subject, &hosts)?;
@@ -109,9 +97,39 @@ impl<'a> Plan<'a> {
         Ok(has_more)
     }
 
+    /// What this pass goes through, and whether there is more.
+    fn read(&mut self, unseen: &[Unseen]) -> Result<(Vec<Logged>, bool), Error> {
+        let mut all = Vec::new();
+        let mut has_more = false;
+        for host in unseen.iter().filter(|host| host.durable > host.seq) {
+            let room = MOST_CHANGES.saturating_sub(all.len());
+            if room == 0 {
+                has_more = true;
+                break;
+            }
+            let changes = self.reader.logged(host.host, host.seq, room)?;
+            let last = changes.last().map_or(host.durable, |last| last.seq);
+            has_more |= last < host.durable;
+            self.seen.insert(host.host, last);
+            all.extend(changes);
+            let by_people = self.reader.changed_by_people(host.host)?;
+            let by_people = by_people.into_iter().map(|subject| (host.host, subject));
+            self.people.extend(by_people);
+        }
+        Ok((all, has_more))
+    }
+
+    /// The moment before which nothing is taken back by a change. The clock of a host may be ahead.
+    fn undone_since(&self, change: &Logged) -> Timestamp {
+        let time = change.time.min(self.now);
+        time.plus_nanos(-self.rules.undone_within_ns)
+    }
+
+    /// What came before is given where the change may take something back.
     fn change(
         &mut self,
         change: &Logged,
+        earlier: Option<&[Logged]>,
         touched: &mut BTreeMap<SubjectKey, Touched>,
     ) -> Result<(), Error> {
         let Logged {
@@ -123,10 +141,11 @@ impl<'a> Plan<'a> {
         } = *change;
         // The clock of a host may be ahead.
         let time = change.time.min(self.now);
-        let since = time.plus_nanos(-self.rules.undone_within_ns);
         let is_human = change.author == Some(Author::Human);
         let may_reverse = is_human || self.people.contains(&(host, subject));
-        if may_reverse && let Some(reversal) = reversal(self.reader, change, since)? {
+        if let Some(earlier) = earlier.filter(|_| may_reverse)
+            && let Some(reversal) = reversal(self.reader, change, earlier)?
+        {
             self.passed.acts.push(Act::Reverse(reversal));
         }
         if is_human {

@@ -1,30 +1,58 @@
 //! Reversals: automation that takes back what a person did, and a person who takes back what automation did.
 
+use std::collections::{BTreeSet, HashMap};
+
 use change::{Author, FactValue, Timestamp};
 
 use super::Error;
-use crate::fleet::{Fleet as _, Reversal, ValueKey, Way};
+use crate::fleet::{Fleet as _, HostKey, Reversal, SubjectKey, ValueKey, Way};
 use crate::store::{Logged, Reader};
 
 /// What was done in more steps is told by the last of so many.
 const MOST_STEPS: usize = 16;
 
-/// The change that another one takes back, if it does: within a time, and without anybody else in between.
+/// What happened to the subjects of those changes that may take something back before each of them, by host and number.
+/// The `people` have changed something there before all of the changes.
+pub(super) fn earlier(
+    reader: &Reader,
+    (changes, people): (&[Logged], &BTreeSet<(HostKey, SubjectKey)>),
+    since: impl Fn(&Logged) -> Timestamp,
+) -> Result<HashMap<(HostKey, u64), Vec<Logged>>, Error> {
+    let place = |change: &Logged| (change.host, change.subject);
+    let by_people = changes
+        .iter()
+        .filter(|change| change.author == Some(Author::Human));
+    let by_people: BTreeSet<_> = by_people.map(place).collect();
+    let may_reverse = changes.iter().filter(|change| {
+        let place = place(change);
+        let is_peoples = by_people.contains(&place) || people.contains(&place);
+        is_peoples && would_reverse(change).is_some()
+    });
+    let asked: Vec<_> = may_reverse.map(|change| (change, since(change))).collect();
+    let found = reader.earlier(&asked, MOST_STEPS)?;
+    let keys = asked.iter().map(|(change, _)| (change.host, change.seq));
+    Ok(keys.zip(found).collect())
+}
+
+/// Whose work a change would take back, if it takes back any.
+fn would_reverse(change: &Logged) -> Option<Author> {
+    let is_other = !change.is_rename && change.before != change.after;
+    opposite(change.author).filter(|_| is_other)
+}
+
+/// The change that another one takes back, if it does: within a time, and without anybody else in between. What was
+/// [`earlier`] is given.
 ///
 /// What automation puts in the place of a person's work is told in any case; a person who works on what automation
 /// has written only where all is as before, as people have that right.
 pub(super) fn reversal(
     reader: &Reader,
     change: &Logged,
-    since: Timestamp,
+    earlier: &[Logged],
 ) -> Result<Option<Reversal>, Error> {
-    let Some(other) = opposite(change.author) else {
+    let Some(other) = would_reverse(change) else {
         return Ok(None);
     };
-    if change.is_rename || change.before == change.after {
-        return Ok(None);
-    }
-    let earlier = reader.earlier(change, since, MOST_STEPS)?;
     let steps = earlier
         .iter()
         .take_while(|step| step.author == Some(other) && !step.is_rename);

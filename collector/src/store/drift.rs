@@ -8,7 +8,7 @@ use change::{Subject, Timestamp};
 pub use self::log::{Logged, Unseen};
 use super::error::Doing as _;
 use super::names::Names;
-use super::sql::{self, Connection, Params, Row, Turn};
+use super::sql::{self, Connection, Params, Row, Turn, Value};
 use super::{Error, Location, Reader};
 use crate::fleet::{Cause, DriftEvent, Ending, HostKey, Reversal, SubjectKey, ValueKey, Way};
 
@@ -158,9 +158,7 @@ impl DriftStore {
         if !is_next {
             return Ok(false);
         }
-        for act in &passed.acts {
-            write_act(&transaction, act).doing(WRITE)?;
-        }
+        write_acts(&transaction, &passed.acts).doing(WRITE)?;
         if let Some(before) = passed.forget_before {
             let before = before.as_nanos();
             transaction.execute(DELETE_HUMAN, [before]).doing(WRITE)?;
@@ -170,59 +168,69 @@ impl DriftStore {
     }
 }
 
-fn write_act(connection: &Connection, act: &Act) -> sql::Result<()> {
-    match act {
-        Act::Begin(event) => {
-            let row = (
-                &event.rule,
-                event.host.0,
-                event.subject.0,
-                event.expected.map(|value| value.0),
-                event.value.map(|value| value.0),
-                event.cause.as_str(),
-                event.began.as_nanos(),
-                event.since.map(Timestamp::as_nanos),
-                event.seq.map(u64::cast_signed),
-            );
-            connection.execute(INSERT_EVENT, row)
-        }
-        Act::End {
-            rule,
-            host,
-            subject,
-            ending,
-        } => {
-            let Ending { at, seq, by } = ending;
-            let seq = seq.map(u64::cast_signed);
-            let row = (rule, host.0, subject.0, at.as_nanos(), seq, by.as_str());
-            connection.execute(END_EVENT, row)
-        }
-        Act::Reverse(Reversal {
-            host,
-            seq,
-            undone,
-            time,
-            way,
-        }) => {
-            let (seq, undone) = (seq.cast_signed(), undone.cast_signed());
-            let row = (host.0, seq, undone, time.as_nanos(), way.as_str());
-            connection.execute(INSERT_REVERSAL, row)
-        }
-        Act::Human {
-            host,
-            subject,
-            seq,
-            time,
-        } => {
-            let row = (host.0, subject.0, seq.cast_signed(), time.as_nanos());
-            connection.execute(INSERT_HUMAN, row)
-        }
-        Act::Cursor { host, seq, facts } => {
-            let row = (host.0, seq.cast_signed(), facts.cast_signed());
-            connection.execute(UPSERT_CURSOR, row)
+/// Writes what events come to in their order, and then all else, which has no order.
+fn write_acts(connection: &Connection, acts: &[Act]) -> sql::Result<()> {
+    let integer = |value: i64| Value::Integer(Some(value));
+    let (mut people, mut cursors) = (Vec::new(), Vec::new());
+    for act in acts {
+        match act {
+            Act::Human {
+                host,
+                subject,
+                seq,
+                time,
+            } => people.push([
+                integer(host.0.into()),
+                integer(subject.0),
+                integer(seq.cast_signed()),
+                integer(time.as_nanos()),
+            ]),
+            Act::Cursor { host, seq, facts } => cursors.push([
+                integer(host.0.into()),
+                integer(seq.cast_signed()),
+                integer(facts.cast_signed()),
+            ]),
+            Act::Begin(event) => write_begin(connection, event)?,
+            Act::End {
+                rule,
+                host,
+                subject,
+                ending: Ending { at, seq, by },
+            } => {
+                let seq = seq.map(u64::cast_signed);
+                let row = (rule, host.0, subject.0, at.as_nanos(), seq, by.as_str());
+                connection.execute(END_EVENT, row)?;
+            }
+            Act::Reverse(Reversal {
+                host,
+                seq,
+                undone,
+                time,
+                way,
+            }) => {
+                let (seq, undone) = (seq.cast_signed(), undone.cast_signed());
+                let row = (host.0, seq, undone, time.as_nanos(), way.as_str());
+                connection.execute(INSERT_REVERSAL, row)?;
+            }
         }
     }
-    .map(|_rows| ())
+    connection.execute_each(INSERT_HUMAN, &people)?;
+    connection.execute_each(UPSERT_CURSOR, &cursors)
+}
+
+fn write_begin(connection: &Connection, event: &DriftEvent) -> sql::Result<()> {
+    let row = (
+        &event.rule,
+        event.host.0,
+        event.subject.0,
+        event.expected.map(|value| value.0),
+        event.value.map(|value| value.0),
+        event.cause.as_str(),
+        event.began.as_nanos(),
+        event.since.map(Timestamp::as_nanos),
+        event.seq.map(u64::cast_signed),
+    );
+    connection.execute(INSERT_EVENT, row).map(drop)
 }
 
 /// Notes that a host has told of facts that no change brought.

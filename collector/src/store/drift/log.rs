@@ -6,7 +6,7 @@ use super::Reader;
 use crate::fleet::{HostKey, SubjectKey, ValueKey};
 use crate::store::Error;
 use crate::store::error::Doing as _;
-use crate::store::sql::{Params, Result as SqlResult, Row};
+use crate::store::sql::{Params, Result as SqlResult, Row, Value};
 
 const SELECT_UNSEEN: &str = "
     SELECT h.id, coalesce(c.seq, 0), h.durable, coalesce(f.count, 0), coalesce(c.facts, 0)
@@ -101,39 +101,91 @@ impl Reader {
         self.changes(SELECT_LOGGED, (host.0, after.cast_signed(), most))
     }
 
-    /// What happened to the same subject before a change and after a moment, newest first.
+    /// What happened to the same subjects before changes and after moments, newest first.
     ///
     /// Which change began the interval that ended with it is known, and so on: the log of a subject is not searched but
     /// where no interval ended, as where a file comes back.
     pub fn earlier(
         &self,
-        change: &Logged,
-        since: Timestamp,
+        changes: &[(&Logged, Timestamp)],
         most: usize,
-    ) -> Result<Vec<Logged>, Error> {
-        let Logged {
-            host,
-            time,
-            subject,
-            ..
-        } = *change;
-        let found = self.steps(change, since, most)?;
-        let key = (host.0, time.as_nanos(), subject.0);
-        if found.is_empty() && !self.connection.exists(HAS_ENDED, key).doing(READ)? {
-            return self.search(change, since, most);
+    ) -> Result<Vec<Vec<Logged>>, Error> {
+        let mut found = self.steps(changes, most)?;
+        let empty = found
+            .iter()
+            .enumerate()
+            .filter(|(_, steps)| steps.is_empty());
+        let empty: Vec<_> = empty.map(|(place, _)| place).collect();
+        let ended = empty.iter().map(|place| {
+            let (change, _) = changes[*place];
+            [
+                integer(change.host.0.into()),
+                integer(change.time.as_nanos()),
+                integer(change.subject.0),
+            ]
+        });
+        let has_ended = self
+            .connection
+            .rows_each(HAS_ENDED, &ended.collect::<Vec<_>>(), |_row| Ok(()));
+        let left = empty.into_iter().zip(has_ended.doing(READ)?);
+        let left: Vec<_> = left
+            .filter(|(_, has_ended)| has_ended.is_empty())
+            .map(|(place, _)| place)
+            .collect();
+        let searched = left.iter().map(|place| {
+            let (change, since) = changes[*place];
+            [
+                integer(change.host.0.into()),
+                integer(change.subject.0),
+                integer(change.seq.cast_signed()),
+                integer(since.as_nanos()),
+                integer(at_most(most)),
+            ]
+        });
+        let searched =
+            self.connection
+                .rows_each(SELECT_EARLIER, &searched.collect::<Vec<_>>(), logged);
+        for (place, steps) in left.into_iter().zip(searched.doing(READ)?) {
+            found[place] = steps;
         }
         Ok(found)
     }
 
-    /// A server is asked for all steps at once; from a file they are read quicker one by one.
-    fn steps(&self, change: &Logged, since: Timestamp, most: usize) -> Result<Vec<Logged>, Error> {
+    /// A server is asked for all steps of all changes at once; from a file they are read quicker one by one.
+    fn steps(
+        &self,
+        changes: &[(&Logged, Timestamp)],
+        most: usize,
+    ) -> Result<Vec<Vec<Logged>>, Error> {
+        if self.connection.server().is_none() {
+            let steps = |(change, since): &(&Logged, Timestamp)| {
+                self.steps_one_by_one(change, *since, most)
+            };
+            return changes.iter().map(steps).collect();
+        }
+        let rows = changes.iter().map(|(change, since)| {
+            [
+                integer(change.host.0.into()),
+                integer(change.time.as_nanos()),
+                integer(change.subject.0),
+                integer(since.as_nanos()),
+                integer(at_most(most)),
+            ]
+        });
+        let found = self
+            .connection
+            .rows_each(SELECT_STEPS, &rows.collect::<Vec<_>>(), logged);
+        found.doing(READ)
+    }
+
+    fn steps_one_by_one(
+        &self,
+        change: &Logged,
+        since: Timestamp,
+        most: usize,
+    ) -> Result<Vec<Logged>, Error> {
         let (host, subject) = (change.host.0, change.subject.0);
         let mut until = change.time;
-        if self.connection.server().is_some() {
-            let most = i64::try_from(most).unwrap_or(i64::MAX);
-            let row = (host, until.as_nanos(), subject, since.as_nanos(), most);
-            return self.changes(SELECT_STEPS, row);
-        }
         let mut found: Vec<Logged> = Vec::new();
         while found.len() < most {
             let before = self.changes(SELECT_STEP, (host, until.as_nanos(), subject))?;
@@ -146,15 +198,6 @@ impl Reader {
         Ok(found)
     }
 
-    fn search(&self, change: &Logged, since: Timestamp, most: usize) -> Result<Vec<Logged>, Error> {
-        let Logged {
-            host, seq, subject, ..
-        } = *change;
-        let most = i64::try_from(most).unwrap_or(i64::MAX);
-        let row = (host.0, subject.0, seq.cast_signed(), since.as_nanos(), most);
-        self.changes(SELECT_EARLIER, row)
-    }
-
     /// What people have changed lately on a host.
     pub fn changed_by_people(&self, host: HostKey) -> Result<Vec<SubjectKey>, Error> {
         let subject = |row: &Row<'_>| Ok(SubjectKey(row.get(0)?));
@@ -165,6 +208,14 @@ impl Reader {
     fn changes(&self, sql: &str, params: impl Params) -> Result<Vec<Logged>, Error> {
         self.connection.rows(sql, params, logged).doing(READ)
     }
+}
+
+fn integer<'v>(value: i64) -> Value<'v> {
+    Value::Integer(Some(value))
+}
+
+fn at_most(most: usize) -> i64 {
+    i64::try_from(most).unwrap_or(i64::MAX)
 }
 
 fn logged(row: &Row<'_>) -> SqlResult<Logged> {
