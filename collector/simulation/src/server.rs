@@ -106,7 +106,7 @@ impl Server {
         keeper.arg("-D").arg(data).arg("-k").arg(&self.folder);
         keeper.args(["-c", "max_connections=300"]);
         if let Some(port) = self.port {
-            keeper.args(["-c", "listen_addresses=127.0.0.1", "-c", "ssl=on"]);
+            keeper.args(["-c", "listen_addresses=127.0.0.1,127.0.0.2", "-c", "ssl=on"]);
             keeper.arg("-c").arg(format!("port={port}"));
         } else {
             keeper.args(["-c", "listen_addresses="]);
@@ -138,7 +138,8 @@ impl Server {
         Ok(())
     }
 
-    /// Begins to listen on the loopback address as well, with a certificate and its key, for TLS alone; on which port.
+    /// Begins to listen on two loopback addresses as well, `127.0.0.1` and `127.0.0.2`, with a certificate and its key, for TLS
+    /// alone; on which port.
     pub fn listen(&mut self, certificate: &str, key: &str) -> Result<u16> {
         for (name, text) in [("server.crt", certificate), ("server.key", key)] {
             let path = self.data().join(name);

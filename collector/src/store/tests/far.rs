@@ -20,7 +20,7 @@ fn authority(name: &str) -> Authority {
     CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap()
 }
 
-/// The certificate of a server by a name, and its key.
+/// The certificate of a server by an address, and its key.
 fn certificate(name: &str, authority: &Authority) -> [String; 2] {
     let key = KeyPair::generate().unwrap();
     let params = CertificateParams::new([name.to_owned()]).unwrap();
@@ -40,7 +40,7 @@ fn said(url: &str) -> String {
 #[test]
 fn a_far_server_is_believed_by_its_certificate_alone() {
     let own = authority("own");
-    let [certificate, key] = certificate("localhost", &own);
+    let [certificate, key] = certificate("127.0.0.1", &own);
     let mut server = Server::begin().unwrap();
     let port = server.listen(&certificate, &key).unwrap();
     let folder = tempfile::tempdir().unwrap();
@@ -60,7 +60,7 @@ fn a_far_server_is_believed_by_its_certificate_alone() {
         url(host, &format!("sslmode=verify-full&sslrootcert={roots}"))
     };
 
-    let location: Location = strict("localhost", &own).parse().unwrap();
+    let location: Location = strict("127.0.0.1", &own).parse().unwrap();
     let batch = Batch {
         sender: Sender {
             machine: "m".to_owned(),
@@ -78,16 +78,16 @@ fn a_far_server_is_believed_by_its_certificate_alone() {
     assert_eq!(taken.unwrap().durable_seq, 0);
     assert_eq!(Reader::open(&location).unwrap().hosts().unwrap().len(), 1);
 
-    let forged = said(&strict("localhost", &other));
+    let forged = said(&strict("127.0.0.1", &other));
     assert!(
         forged.contains("invalid peer certificate: UnknownIssuer"),
         "{forged}"
     );
-    let misnamed = said(&strict("127.0.0.1", &own));
+    let misnamed = said(&strict("127.0.0.2", &own));
     assert!(misnamed.contains("not valid for name"), "{misnamed}");
-    let plain = said(&url("localhost", "sslmode=disable"));
+    let plain = said(&url("127.0.0.1", "sslmode=disable"));
     assert!(plain.contains("no encryption"), "{plain}");
-    let nowhere = said(&strict("localhost", Path::new("/nowhere/roots.pem")));
+    let nowhere = said(&strict("127.0.0.1", Path::new("/nowhere/roots.pem")));
     assert!(
         nowhere.contains("authorities `/nowhere/roots.pem`"),
         "{nowhere}"
